@@ -1,0 +1,340 @@
+/* io.c - see vmferry/io.h */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <vmferry/io.h>
+
+struct vmf_newfile {
+	char *path; /* the final name */
+	char *temp; /* NULL once renamed */
+	int fd;
+	bool overwrite;
+};
+
+int
+vmf_read_full(int fd, void *buf, size_t len, size_t *got, struct vmf_error *err)
+{
+	uint8_t *p = buf;
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < len) {
+		n = read(fd, p + done, len - done);
+		if (n == 0)
+			break;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return vmf_fail_errno(err, VMF_IO, "read");
+		done += (size_t)n;
+	}
+	*got = done;
+	return 0;
+}
+
+int
+vmf_write_full(int fd, const void *buf, size_t len, struct vmf_error *err)
+{
+	const uint8_t *p = buf;
+	ssize_t n;
+
+	while (len > 0) {
+		n = write(fd, p, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return vmf_fail_errno(err, VMF_IO, "write");
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int
+vmf_pread_full(
+    int fd, void *buf, size_t len, uint64_t off, struct vmf_error *err)
+{
+	uint8_t *p = buf;
+	ssize_t n;
+
+	while (len > 0) {
+		n = pread(fd, p, len, (off_t)off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return vmf_fail_errno(err, VMF_IO,
+			    "read at offset %llu", (unsigned long long)off);
+		if (n == 0)
+			return vmf_fail(err, VMF_IO, "ends early at %llu",
+			    (unsigned long long)off);
+		p += n;
+		len -= (size_t)n;
+		off += (uint64_t)n;
+	}
+	return 0;
+}
+
+int
+vmf_pwrite_full(
+    int fd, const void *buf, size_t len, uint64_t off, struct vmf_error *err)
+{
+	const uint8_t *p = buf;
+	ssize_t n;
+
+	while (len > 0) {
+		n = pwrite(fd, p, len, (off_t)off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return vmf_fail_errno(err, VMF_IO,
+			    "write at offset %llu", (unsigned long long)off);
+		p += n;
+		len -= (size_t)n;
+		off += (uint64_t)n;
+	}
+	return 0;
+}
+
+char *
+vmf_read_file(const char *path, size_t max, size_t *len, struct vmf_error *err)
+{
+	char *text = NULL, *result = NULL;
+	struct stat st;
+	size_t got;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		vmf_fail_errno(err, VMF_IO, "%s", path);
+		goto out;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		vmf_fail(err, VMF_IO, "%s: not a regular file", path);
+		goto out;
+	}
+	/* One byte more than is said shows a file that is larger. */
+	if ((uint64_t)st.st_size > max) {
+		vmf_fail(err, VMF_IO, "%s: larger than %zu bytes", path, max);
+		goto out;
+	}
+	text = malloc((size_t)st.st_size + 1);
+	if (text == NULL) {
+		vmf_fail_errno(err, VMF_IO, "%s", path);
+		goto out;
+	}
+	if (vmf_read_full(fd, text, (size_t)st.st_size, &got, err) < 0) {
+		vmf_wrap(err, "%s", path);
+		goto out;
+	}
+	text[got] = '\0';
+	if (len != NULL)
+		*len = got;
+	result = text;
+	text = NULL;
+out:
+	free(text);
+	if (fd >= 0)
+		close(fd);
+	return result;
+}
+
+int
+vmf_scratch_open(const char *dir, struct vmf_error *err)
+{
+	char name[4096];
+	int fd;
+
+	if (dir == NULL)
+		dir = "/var/tmp";
+	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		return fd;
+	/* Not every file system has O_TMPFILE. */
+	snprintf(name, sizeof(name), "%s/vmferry.XXXXXX", dir);
+	fd = mkostemp(name, O_CLOEXEC);
+	if (fd < 0)
+		return vmf_fail_errno(err, VMF_IO, "%s", dir);
+	unlink(name);
+	return fd;
+}
+
+int
+vmf_sync_parent(const char *path, struct vmf_error *err)
+{
+	char *copy = strdup(path);
+	int fd, rc = -1;
+
+	if (copy == NULL)
+		return vmf_fail_errno(err, VMF_IO, "%s", path);
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* Some file systems refuse to sync a directory: nothing to gain. */
+	if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
+		vmf_fail_errno(err, VMF_IO, "directory of %s", path);
+	else
+		rc = 0;
+	if (fd >= 0)
+		close(fd);
+	free(copy);
+	return rc;
+}
+
+static int
+refuse_existing(const char *path, struct vmf_error *err)
+{
+	return vmf_fail(err, VMF_REFUSED,
+	    "%s: exists already; choose another name or ask to overwrite it",
+	    path);
+}
+
+/* DIR/.NAME.XXXXXX, in the same file system as DIR/NAME. */
+static char *
+temporary_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	int dir_len = slash == NULL ? 0 : (int)(slash - path + 1);
+	char *temp;
+
+	if (asprintf(&temp, "%.*s.%s.XXXXXX", dir_len, path, path + dir_len) <
+	    0)
+		return NULL;
+	return temp;
+}
+
+struct vmf_newfile *
+vmf_newfile_create(const char *path, bool overwrite, struct vmf_error *err)
+{
+	struct vmf_newfile *nf;
+	struct stat st;
+
+	if (lstat(path, &st) == 0) {
+		if (!overwrite) {
+			refuse_existing(path, err);
+			return NULL;
+		}
+		if (!S_ISREG(st.st_mode)) {
+			vmf_fail(err, VMF_REFUSED,
+			    "%s: exists and is not a regular file", path);
+			return NULL;
+		}
+	}
+	nf = calloc(1, sizeof(*nf));
+	if (nf == NULL) {
+		vmf_fail_errno(err, VMF_IO, "%s", path);
+		return NULL;
+	}
+	nf->fd = -1;
+	nf->overwrite = overwrite;
+	nf->path = strdup(path);
+	nf->temp = temporary_name(path);
+	if (nf->path == NULL || nf->temp == NULL) {
+		vmf_fail_errno(err, VMF_IO, "%s", path);
+		goto fail;
+	}
+	nf->fd = mkostemp(nf->temp, O_CLOEXEC);
+	if (nf->fd < 0) {
+		vmf_fail_errno(err, VMF_IO, "%s", path);
+		free(nf->temp);
+		nf->temp = NULL;
+		goto fail;
+	}
+	return nf;
+fail:
+	vmf_newfile_free(nf);
+	return NULL;
+}
+
+int
+vmf_newfile_fd(const struct vmf_newfile *nf)
+{
+	return nf->fd;
+}
+
+int
+vmf_newfile_commit(struct vmf_newfile *nf, struct vmf_error *err)
+{
+	int fd = nf->fd;
+
+	if (fsync(fd) < 0)
+		return vmf_fail_errno(err, VMF_IO, "%s: sync", nf->path);
+	nf->fd = -1;
+	if (close(fd) < 0)
+		return vmf_fail_errno(err, VMF_IO, "%s: close", nf->path);
+	if (renameat2(AT_FDCWD, nf->temp, AT_FDCWD, nf->path,
+		nf->overwrite ? 0 : RENAME_NOREPLACE) < 0) {
+		if (errno == EEXIST)
+			return refuse_existing(nf->path, err);
+		return vmf_fail_errno(err, VMF_IO, "%s: rename", nf->path);
+	}
+	free(nf->temp);
+	nf->temp = NULL;
+	return vmf_sync_parent(nf->path, err);
+}
+
+void
+vmf_newfile_free(struct vmf_newfile *nf)
+{
+	if (nf == NULL)
+		return;
+	if (nf->fd >= 0)
+		close(nf->fd);
+	if (nf->temp != NULL)
+		unlink(nf->temp);
+	free(nf->temp);
+	free(nf->path);
+	free(nf);
+}
+
+int
+vmf_write_file(const char *path, const void *buf, size_t len, bool overwrite,
+    struct vmf_error *err)
+{
+	struct vmf_newfile *nf = vmf_newfile_create(path, overwrite, err);
+	int rc = -1;
+
+	if (nf == NULL)
+		return -1;
+	if (vmf_write_full(nf->fd, buf, len, err) < 0)
+		vmf_wrap(err, "%s", path);
+	else
+		rc = vmf_newfile_commit(nf, err);
+	vmf_newfile_free(nf);
+	return rc;
+}
+
+static int
+fd_read(void *ctx, void *buf, size_t len, size_t *got, struct vmf_error *err)
+{
+	const struct vmf_fd *f = ctx;
+
+	if (vmf_read_full(f->fd, buf, len, got, err) < 0)
+		return vmf_wrap(err, "%s", f->name);
+	return 0;
+}
+
+static int
+fd_write(void *ctx, const void *buf, size_t len, struct vmf_error *err)
+{
+	const struct vmf_fd *f = ctx;
+
+	if (vmf_write_full(f->fd, buf, len, err) < 0)
+		return vmf_wrap(err, "%s", f->name);
+	return 0;
+}
+
+struct vmf_in
+vmf_in_fd(struct vmf_fd *fd)
+{
+	return (struct vmf_in){.read = fd_read, .ctx = fd};
+}
+
+struct vmf_out
+vmf_out_fd(struct vmf_fd *fd)
+{
+	return (struct vmf_out){.write = fd_write, .ctx = fd};
+}
