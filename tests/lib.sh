@@ -70,6 +70,7 @@ _finish() {
 	for ((i = ${#_cleanups[@]} - 1; i >= 0; i--)); do
 		eval "${_cleanups[i]}"
 	done
+	"$top/tests/lab/keeper" end "$tmp"
 	rm -rf --one-file-system "$tmp"
 	exit $status
 }
@@ -218,22 +219,16 @@ sshd_stop() {
 # --- loop devices: they belong to the whole machine, so a keeper takes them
 #     back even after kill -9 of this scenario
 
-# loop_attach FILE [LOSETUP_OPTION]...: sets $loop; its partitions appear too.
+# loop_attach FILE [LOSETUP_OPTION]...: sets $loop; its partitions appear too,
+# as ${loop}p1 ...
 # shellcheck disable=SC2034
 loop_attach() {
 	requires root losetup partx
-	if [[ -z ${_keeper:-} ]]; then
-		setsid "$top/tests/lab/keeper" "$tmp" $$ >/dev/null 2>&1 </dev/null &
-		_keeper=$!
-		cleanup_fn _loops_detach
-	fi
+	[[ -e $tmp/keeper ]] || "$top/tests/lab/keeper" begin "$tmp" $$
 	loop=$("$top/tests/lab/loop" attach "$tmp" "$@")
+	cleanup_fn loop_detach "$loop"
 }
 loop_detach() { "$top/tests/lab/loop" detach "$tmp" "$1"; }
-_loops_detach() {
-	kill "$_keeper"
-	wait "$_keeper" || true
-}
 
 # --- the two-host lab (tests/lab/README.md)
 
