@@ -31,7 +31,7 @@ PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 TEST_LIBS := $(shell pkg-config --libs $(TEST_PACKAGES) 2>/dev/null)
 
 LIB_SRC := $(wildcard lib/*.c)
-CLI_SRC := cmd/cli.c
+CLI_SRC := $(filter-out cmd/vmf-%,$(wildcard cmd/*.c))
 TEST_SRC := $(filter-out tests/test_main.c,$(wildcard tests/test_*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/%.o)
@@ -65,7 +65,7 @@ $(UNIT): $(TEST_OBJ) $(STATIC_LIB)
 	$(CC) $(VMF_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(TEST_LIBS)
 
 # test_main.c runs suite_NAME() of every tests/test_NAME.c
-$(BUILD)/tests/%.o: VMF_CPPFLAGS += -DVMF_SUITES='$(TEST_SRC:tests/test_%.c=X(%))'
+$(BUILD)/tests/%.o: VMF_CPPFLAGS += -DVMF_SUITES='$(foreach t,$(TEST_SRC),X($(t:tests/test_%.c=%)))'
 $(BUILD)/tests/test_main.o: $(TEST_SRC)
 
 unit: $(UNIT)
