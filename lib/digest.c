@@ -40,6 +40,19 @@ vmf_sha256(const void *buf, size_t len, uint8_t sum[VMF_SHA_LEN],
 	return 0;
 }
 
+int
+vmf_sha256_zeros(size_t len, uint8_t sum[VMF_SHA_LEN], struct vmf_error *err)
+{
+	uint8_t *zeros = calloc(1, len + 1);
+	int rc;
+
+	if (zeros == NULL)
+		return vmf_fail(err, VMF_IO, "no memory for %zu zeros", len);
+	rc = vmf_sha256(zeros, len, sum, err);
+	free(zeros);
+	return rc;
+}
+
 struct vmf_sha *
 vmf_sha_new(struct vmf_error *err)
 {

@@ -1,0 +1,72 @@
+/*
+ * sink.h - where a disk's bytes go: a new file or an existing block device
+ *
+ * A sink goes: open (checks, touches nothing), begin, write and zero in any
+ * order and from any thread, flush, read back, commit.  What is not committed
+ * is never seen as a disk: a new file has no name yet, and a device shows no
+ * signature, because head and tail (the first and last max(chunk, 4 MiB)) are
+ * zeroed and synced at begin, held back in a scratch file, and written last.
+ *
+ * Thread rule: write and zero from any thread; the rest from one.
+ */
+#ifndef VMFERRY_SINK_H
+#define VMFERRY_SINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vmferry/error.h>
+#include <vmferry/object.h>
+
+struct vmf_sink;
+
+struct vmf_sink_options {
+	bool overwrite;	     /* a file that exists, a device's signatures */
+	bool zero_tail;	     /* what a larger target has beyond the image */
+	bool target_is_zero; /* it reads as zeros already: trust the caller */
+	const char *scratch; /* directory for what is held back; NULL: default
+			      */
+};
+
+/*
+ * Checks that an image of geo's size can go to path, and takes the lock of
+ * the target.  VMF_REFUSED: smaller, mounted, held, swap, in use by a QEMU,
+ * with a signature or existing (without overwrite), a path under /dev that
+ * does not exist, sectors that do not fit.  VMF_BUSY: another run has it.
+ * geo's size may be unknown for a new file only.
+ */
+struct vmf_sink *vmf_sink_open(const char *path, const struct vmf_geometry *geo,
+    const struct vmf_sink_options *options, struct vmf_error *err);
+
+const char *vmf_sink_name(const struct vmf_sink *sink);
+/* Bytes of the target; for a new file those of the image. */
+uint64_t vmf_sink_size(const struct vmf_sink *sink);
+/* Does it stand on a block device, rather than in a new file? */
+bool vmf_sink_is_device(const struct vmf_sink *sink);
+
+/* The first touch: invalidate a device, or create the temporary file. */
+int vmf_sink_begin(struct vmf_sink *sink, struct vmf_error *err);
+int vmf_sink_write(struct vmf_sink *sink, const void *buf, size_t len,
+    uint64_t off, struct vmf_error *err);
+/* These bytes read as zeros afterwards. */
+int vmf_sink_zero(
+    struct vmf_sink *sink, uint64_t len, uint64_t off, struct vmf_error *err);
+/* All that was written is on the medium. */
+int vmf_sink_flush(struct vmf_sink *sink, struct vmf_error *err);
+/* Is this chunk held back until commit (and read back there)? */
+bool vmf_sink_holds(const struct vmf_sink *sink, uint64_t off);
+/* Read what the medium has, past the page cache where that can be. */
+int vmf_sink_read(struct vmf_sink *sink, void *buf, size_t len, uint64_t off,
+    struct vmf_error *err);
+/*
+ * Tail, then head; sync; read both back and compare (VMF_INTEGRITY) when
+ * readback is set; a new file gets its size (for unknown sizes: size) and its
+ * name.
+ */
+int vmf_sink_commit(
+    struct vmf_sink *sink, uint64_t size, bool readback, struct vmf_error *err);
+/* NULL-safe; without commit a new file is removed, a device stays invalid. */
+void vmf_sink_free(struct vmf_sink *sink);
+
+#endif

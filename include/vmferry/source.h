@@ -1,0 +1,60 @@
+/*
+ * source.h - where a disk's bytes come from: an image file, a block device, a
+ * pipe
+ *
+ * Opened once and used by descriptor only, so a path swapped later changes
+ * nothing.  The format of the bytes is never guessed from them.
+ *
+ * Thread rule: vmf_source_extent() by one thread; vmf_source_read() by many
+ * at once, but for a pipe, which must be read in order by one.
+ */
+#ifndef VMFERRY_SOURCE_H
+#define VMFERRY_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vmferry/error.h>
+#include <vmferry/extent.h>
+#include <vmferry/object.h>
+
+struct vmf_source;
+
+struct vmf_source_options {
+	bool no_holes; /* do not believe what the file system says of holes */
+	bool live;     /* it may be written to meanwhile: no check for that */
+};
+
+/* A regular file or block device; anything else is refused. */
+struct vmf_source *vmf_source_open(const char *path,
+    const struct vmf_source_options *options, struct vmf_error *err);
+/* A pipe: its size is unknown.  fd is borrowed. */
+struct vmf_source *
+vmf_source_pipe(int fd, const char *name, struct vmf_error *err);
+
+const char *vmf_source_name(const struct vmf_source *src);
+/* Bytes, or VMF_SIZE_UNKNOWN. */
+uint64_t vmf_source_size(const struct vmf_source *src);
+/* Fill size, sector, virtual size and features of geo; format is raw. */
+void vmf_source_geometry(
+    const struct vmf_source *src, uint32_t chunk, struct vmf_geometry *geo);
+
+/* The extent that off (< size) lies in: from off on, data or zero. */
+int vmf_source_extent(struct vmf_source *src, uint64_t off,
+    struct vmf_extent *ext, struct vmf_error *err);
+/*
+ * len bytes at off into buf (aligned to VMF_ALIGN for speed).  An early end
+ * is VMF_IO, but for a pipe, where *got < len is its end; got may be NULL for
+ * the others.
+ */
+int vmf_source_read(struct vmf_source *src, void *buf, size_t len, uint64_t off,
+    size_t *got, struct vmf_error *err);
+/*
+ * After the last read: did the file grow or change meanwhile (VMF_INTEGRITY)?
+ * Nothing can be said of devices.
+ */
+int vmf_source_unchanged(struct vmf_source *src, struct vmf_error *err);
+void vmf_source_free(struct vmf_source *src);
+
+#endif
