@@ -3,15 +3,14 @@
  *
  * One grammar for every tool that takes maps; a rule is OLD=NEW:
  *
- *	disk		DISK=TARGET	DISK is a target name (vda; vda.base1 for
- *			a base image) or *, every hard disk without a rule of
- *			its own; one * in TARGET is the base name of the source;
- *			an empty TARGET empties the tray of a cdrom or floppy
- *	path		OLD=NEW		absolute paths; the longest OLD that is
- *			the path or a directory above it wins
- *	net		OLD=NEW		each a network, bridge:NAME, direct:DEVICE
- *			or a MAC address; a MAC to the left picks one interface
- *	firmware	OLD=NEW | auto	files of firmware and NVRAM templates
+ *	disk		DISK=TARGET	DISK is a target name (vda; vda.base1
+ *for a base image) or *, every hard disk without a rule of its own; one * in
+ *TARGET is the base name of the source; an empty TARGET empties the tray of a
+ *cdrom or floppy path		OLD=NEW		absolute paths; the longest OLD
+ *that is the path or a directory above it wins net		OLD=NEW
+ *each a network, bridge:NAME, direct:DEVICE or a MAC address; a MAC to the left
+ *picks one interface firmware	OLD=NEW | auto	files of firmware and NVRAM
+ *templates
  *
  * TARGET is an absolute path, a device (below /dev), pool:NAME/VOLUME,
  * lv:VG/LV, lv:VG/POOL/LV (thin) or part:/dev/DISK.  A backslash before =, \
@@ -50,10 +49,10 @@ enum vmf_map_target_kind {
 	VMF_TARGET_EMPTY,	 /* nothing: an empty tray */
 	VMF_TARGET_FILE,	 /* path */
 	VMF_TARGET_DEVICE,	 /* path, an existing device below /dev */
-	VMF_TARGET_POOL,	 /* group: the pool, name: its volume; no path */
-	VMF_TARGET_LV,		 /* group/name, path: /dev/group/name */
-	VMF_TARGET_THIN_LV,	 /* the same, thin: the thin pool */
-	VMF_TARGET_PART,	 /* path: the disk that gets a new partition */
+	VMF_TARGET_POOL,    /* group: the pool, name: its volume; no path */
+	VMF_TARGET_LV,	    /* group/name, path: /dev/group/name */
+	VMF_TARGET_THIN_LV, /* the same, thin: the thin pool */
+	VMF_TARGET_PART,    /* path: the disk that gets a new partition */
 };
 
 struct vmf_map_target {
@@ -91,8 +90,8 @@ int vmf_map_add(struct vmf_map *map, enum vmf_map_kind kind, const char *rule,
  * A line without a word is a disk rule.  Blank lines and # comments are
  * skipped; nothing is unquoted.
  */
-int vmf_map_add_file(
-    struct vmf_map *map, const char *path, struct vmf_error *err);
+int
+vmf_map_add_file(struct vmf_map *map, const char *path, struct vmf_error *err);
 
 /* The whole set makes sense (above); call it when all rules are added. */
 int vmf_map_check(const struct vmf_map *map, struct vmf_error *err);

@@ -1,0 +1,159 @@
+/*
+ * host.h - a host's libvirt: domains, and what the host has for them
+ *
+ * The only module that calls libvirt.  It never prompts for a password and
+ * libvirt prints nothing.  What libvirt refuses is VMF_HYPERVISOR with its
+ * own words; a connection that cannot be opened too (for a remote URI,
+ * VMF_REMOTE).  A domain that does not exist is VMF_REFUSED.
+ *
+ * domain arguments are a name or a UUID's text; a name that looks like a UUID
+ * is found as a name when no domain has that UUID.
+ *
+ * Thread rule: a host may be used by several threads (libvirt locks it), its
+ * error structs not.
+ */
+#ifndef VMFERRY_HOST_H
+#define VMFERRY_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vmferry/domain.h>
+#include <vmferry/error.h>
+
+struct vmf_host;
+
+#define VMF_HOST_URI "qemu:///system"
+
+/* Connect; uri NULL: VMF_HOST_URI.  The caller frees it. */
+struct vmf_host *vmf_host_open(const char *uri, struct vmf_error *err);
+void vmf_host_free(struct vmf_host *host); /* NULL-safe; disconnects */
+
+/* The URI in use; lives as long as the host. */
+const char *vmf_host_uri(const struct vmf_host *host);
+/* libvirtd runs on this machine: paths can be looked at directly. */
+bool vmf_host_is_local(const struct vmf_host *host);
+
+struct vmf_host_facts {
+	char hostname[256];
+	char uuid[VMF_DOMAIN_UUID_TEXT];
+	char driver[32];	/* QEMU, TEST */
+	unsigned long libvirt;	/* 9000000 is 9.0.0 */
+	unsigned long emulator; /* QEMU's, in the same way; 0 unknown */
+	uint64_t memory;	/* bytes */
+	unsigned cpus;
+};
+int vmf_host_facts(
+    struct vmf_host *host, struct vmf_host_facts *facts, struct vmf_error *err);
+
+/* --- domains */
+
+enum vmf_host_run {
+	VMF_RUN_OFF,
+	VMF_RUN_RUNNING,
+	VMF_RUN_PAUSED,
+	VMF_RUN_OTHER, /* shutting down, crashed, suspended by the guest */
+};
+
+struct vmf_host_state {
+	char name[VMF_MAP_NAME_MAX];
+	char uuid[VMF_DOMAIN_UUID_TEXT];
+	enum vmf_host_run run;
+	bool persistent;
+	bool managed_save; /* its RAM lies in a save file */
+	bool autostart;
+	bool job; /* a migration, save or block job runs */
+	int snapshots;
+	int checkpoints;
+};
+
+/* The domain's state; found false (and 0) when there is none of that name. */
+int vmf_host_find(struct vmf_host *host, const char *domain,
+    struct vmf_host_state *state, bool *found, struct vmf_error *err);
+/* The same; none is VMF_REFUSED. */
+int vmf_host_state(struct vmf_host *host, const char *domain,
+    struct vmf_host_state *state, struct vmf_error *err);
+/* "shut off", "running" ... */
+const char *vmf_host_run_name(enum vmf_host_run run);
+
+/* Off, persistent, no managed save, no job: fit for a cold move or a package.
+ * VMF_REFUSED names what is in the way and the mode that fits. */
+int vmf_host_require_off(
+    struct vmf_host *host, const char *domain, struct vmf_error *err);
+
+/* The inactive XML; secure: with VNC and SPICE passwords.  Caller frees. */
+char *vmf_host_xml(struct vmf_host *host, const char *domain, bool secure,
+    struct vmf_error *err);
+
+/*
+ * Would a define of this name and UUID meet another?  VMF_REFUSED: the same
+ * name with another UUID or the reverse always; the same of both unless
+ * replace, and then too when it runs, has a managed save or a job.
+ */
+int vmf_host_check_identity(struct vmf_host *host, const char *name,
+    const char *uuid, bool replace, struct vmf_error *err);
+
+/*
+ * Define a domain after that check.  With replace, *old (may be NULL) is the
+ * XML it had, with passwords, or NULL when it was new; the caller frees it.
+ */
+int vmf_host_define(struct vmf_host *host, const char *xml, bool replace,
+    char **old, struct vmf_error *err);
+
+int vmf_host_start(
+    struct vmf_host *host, const char *domain, struct vmf_error *err);
+/* Ask the guest to shut down; returns at once. */
+int vmf_host_shutdown(
+    struct vmf_host *host, const char *domain, struct vmf_error *err);
+/* Pull the plug. */
+int vmf_host_destroy(
+    struct vmf_host *host, const char *domain, struct vmf_error *err);
+/* Take the definition away and keep NVRAM and TPM state; a managed save,
+ * snapshots or checkpoints are in the way (VMF_HYPERVISOR). */
+int vmf_host_undefine(
+    struct vmf_host *host, const char *domain, struct vmf_error *err);
+int vmf_host_set_autostart(
+    struct vmf_host *host, const char *domain, bool on, struct vmf_error *err);
+
+/* --- what is taken */
+
+/*
+ * Which defined or running domain, other than the one with UUID except (may be
+ * NULL), uses this path as disk, base image, NVRAM or loader?  user is its
+ * name, or "" for none.  Paths are compared as names and, where libvirtd is
+ * on this machine, as files (device and inode).
+ */
+int
+vmf_host_path_user(struct vmf_host *host, const char *path, const char *except,
+    bool active_only, char user[VMF_MAP_NAME_MAX], struct vmf_error *err);
+/* VMF_REFUSED when there is one. */
+int vmf_host_require_unused(struct vmf_host *host, const char *path,
+    const char *except, struct vmf_error *err);
+/* Which other domain has an interface with this MAC? */
+int vmf_host_mac_user(struct vmf_host *host, const char *mac,
+    const char *except, char user[VMF_MAP_NAME_MAX], struct vmf_error *err);
+
+/* --- what is there */
+
+/* A bridge, network device or address is only looked for when libvirtd runs
+ * on this machine; elsewhere it is taken to be there.  For vmf_domain_scan():
+ * ctx is the struct vmf_host. */
+bool vmf_host_there(void *host, enum vmf_domain_ask ask, const char *value);
+/* A firmware file QEMU's libvirt driver would take; for
+ * vmf_domain_rewrite(): ctx is the struct vmf_host. */
+bool vmf_host_firmware_there(void *host, const char *path);
+
+/*
+ * The host can run this domain: emulator for its type and architecture, its
+ * machine type, firmware, networks that exist.  VMF_REFUSED names the first
+ * thing that is missing and the nearest that is there.
+ */
+int vmf_host_check_runs(struct vmf_host *host,
+    const struct vmf_domain_model *model, struct vmf_error *err);
+
+/* The path a storage volume has; the caller frees it. */
+char *vmf_host_volume_path(struct vmf_host *host, const char *pool,
+    const char *volume, struct vmf_error *err);
+
+#endif
