@@ -102,8 +102,9 @@ const char *vmf_map_unused(const struct vmf_map *map, size_t n);
 
 /*
  * Where the disk goes whose target name is disk and whose source is source (a
- * path, volume or image name; NULL or "": none).  any: a rule for * counts.
- * Path rules are not asked.  VMF_REFUSED: the rule makes no usable name.
+ * path, POOL/VOLUME or image name; NULL or "": none).  any: a rule for *
+ * counts. Path rules are not asked.  VMF_REFUSED: the rule makes no usable
+ * name.
  */
 int vmf_map_disk(struct vmf_map *map, const char *disk, const char *source,
     bool any, struct vmf_map_target *target, struct vmf_error *err);
