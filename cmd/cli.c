@@ -44,6 +44,7 @@ cli_start(const char *name, const char *usage)
 	prctl(PR_SET_DUMPABLE, 0);
 	setlocale(LC_ALL, "C");
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* EFBIG says it better */
 }
 
 void

@@ -64,7 +64,7 @@ name_the_stranger(const uint8_t *b, size_t got, struct vmf_error *err)
 	if (got >= 4 && vmf_get_le32(b) == 0xFD2FB528u)
 		return vmf_fail(err, VMF_INTEGRITY,
 		    "is plain zstd, not a vmferry stream; "
-		    "use zstd -dc | vmf-restore --raw");
+		    "decompress it with zstd -dc");
 	return vmf_fail(err, VMF_INTEGRITY, "is no vmferry stream");
 }
 

@@ -59,6 +59,8 @@ bool vmf_sink_holds(const struct vmf_sink *sink, uint64_t off);
 /* Read what the medium has, past the page cache where that can be. */
 int vmf_sink_read(struct vmf_sink *sink, void *buf, size_t len, uint64_t off,
     struct vmf_error *err);
+/* Does this range of a new file read as zeros because nothing is there? */
+bool vmf_sink_is_hole(struct vmf_sink *sink, uint64_t len, uint64_t off);
 /*
  * Tail, then head; sync; read both back and compare (VMF_INTEGRITY) when
  * readback is set; a new file gets its size (for unknown sizes: size) and its
