@@ -16,6 +16,10 @@
 int vmf_sha256(const void *buf, size_t len, uint8_t sum[VMF_SHA_LEN],
     struct vmf_error *err);
 
+/* Of len zero bytes. */
+int
+vmf_sha256_zeros(size_t len, uint8_t sum[VMF_SHA_LEN], struct vmf_error *err);
+
 /* The same over bytes that come in pieces. */
 struct vmf_sha;
 struct vmf_sha *vmf_sha_new(struct vmf_error *err);
