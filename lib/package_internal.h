@@ -1,0 +1,89 @@
+/*
+ * package_internal.h - what the files of the package module share
+ *
+ * Thread rule: one thread at a time.
+ */
+#ifndef VMFERRY_PACKAGE_INTERNAL_H
+#define VMFERRY_PACKAGE_INTERNAL_H
+
+#include <vmferry/digest.h>
+#include <vmferry/package.h>
+#include <vmferry/tar.h>
+
+#define PACKAGE_HEAD "vmferry"
+#define PACKAGE_XML  "domain.xml"
+#define PACKAGE_SUMS "SHA256SUMS"
+#define PACKAGE_TAIL "manifest.json"
+#define PACKAGE_SIG  "manifest.sig"
+#define PACKAGE_END  "END"
+
+#define PACKAGE_SIG_LEN 64 /* bytes of an Ed25519 signature */
+
+/* Every name, order and number of info is within bounds; else fails as class.
+ */
+int vmf_package_check(const struct vmf_package_info *info, enum vmf_class class,
+    struct vmf_error *err);
+
+/* Names of members; each fits. */
+void vmf_package_name_dir(
+    struct vmf_tar_member *m, const struct vmf_package_image *image);
+void vmf_package_name_segment(struct vmf_tar_member *m,
+    const struct vmf_package_image *image, uint64_t off);
+void vmf_package_name_digests(
+    struct vmf_tar_member *m, const struct vmf_package_image *image);
+
+/* The image that a writer has begun, its number, and the package's id. */
+const struct vmf_package_image *vmf_package_writer_present(
+    const struct vmf_package_writer *w, size_t *number, const uint8_t **id);
+
+/*
+ * SHA256SUMS as it grows, in an unlinked scratch file: an image of many
+ * terabytes has lines of many megabytes.
+ */
+struct vmf_package_sums;
+struct vmf_package_sums *
+vmf_package_sums_new(const char *scratch, struct vmf_error *err);
+int vmf_package_sums_add(struct vmf_package_sums *sums, const char *name,
+    const uint8_t digest[VMF_SHA_LEN], struct vmf_error *err);
+uint64_t vmf_package_sums_bytes(const struct vmf_package_sums *sums);
+uint64_t vmf_package_sums_lines(const struct vmf_package_sums *sums);
+/* Back to the first line. */
+int
+vmf_package_sums_rewind(struct vmf_package_sums *sums, struct vmf_error *err);
+/* 1: a line with its newline, NUL-terminated; 0: no more. */
+#define PACKAGE_SUM_LINE (2 * VMF_SHA_LEN + 2 + VMF_TAR_NAME_MAX + 2)
+int vmf_package_sums_next(struct vmf_package_sums *sums,
+    char line[PACKAGE_SUM_LINE], struct vmf_error *err);
+void vmf_package_sums_free(struct vmf_package_sums *sums);
+/* The line for one member; returns its length. */
+size_t vmf_package_sums_line(const char *name,
+    const uint8_t digest[VMF_SHA_LEN], char line[PACKAGE_SUM_LINE]);
+
+/*
+ * Follows the objects of an image as their bytes pass, in pieces of any size:
+ * headers, order, one id, geometry and segments as announced.  It makes the
+ * digest of the list of digests that must come later.
+ */
+struct vmf_package_track;
+struct vmf_package_track *vmf_package_track_new(struct vmf_error *err);
+void vmf_package_track_image(struct vmf_package_track *t,
+    const struct vmf_package_info *info, size_t image);
+/* The next bytes are of a segment with this name's offset. */
+int vmf_package_track_segment(
+    struct vmf_package_track *t, uint64_t off, struct vmf_error *err);
+int vmf_package_track_bytes(struct vmf_package_track *t, const uint8_t *buf,
+    size_t len, struct vmf_error *err);
+int vmf_package_track_segment_end(
+    struct vmf_package_track *t, struct vmf_error *err);
+/* After the last segment: what END said, and the list of digests. */
+struct vmf_package_tracked {
+	struct vmf_totals totals;
+	uint64_t segments;
+	uint64_t list_bytes;
+	uint8_t list_digest[VMF_SHA_LEN];
+};
+int vmf_package_track_end(struct vmf_package_track *t,
+    struct vmf_package_tracked *tracked, struct vmf_error *err);
+void vmf_package_track_free(struct vmf_package_track *t);
+
+#endif
