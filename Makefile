@@ -71,12 +71,17 @@ $(BUILD)/tests/test_main.o: $(TEST_SRC)
 unit: $(UNIT)
 	$(UNIT) $(SUITE)
 
+# The same suites under ASan and UBSan, which end at the first finding.
+unit-sanitized:
+	$(MAKE) BUILD=$(BUILD)/sanitized unit \
+	    CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
+
 format:
 	clang-format -i $(FORMATTED)
 
 format-check:
 	clang-format --dry-run -Werror $(FORMATTED)
 
-.PHONY: all unit format format-check
+.PHONY: all unit unit-sanitized format format-check
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(TOOLS:%=$(BUILD)/cmd/%.d)
