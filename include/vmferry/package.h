@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <vmferry/engine.h>
 #include <vmferry/io.h>
@@ -206,6 +207,9 @@ int vmf_package_verify(struct vmf_in in,
 struct vmf_package_target {
 	const char *path;
 	bool overwrite; /* images only: a file or signatures that exist */
+	bool own;	/* files only: give it this owner */
+	uid_t uid;
+	gid_t gid;
 };
 
 struct vmf_package_plan {
