@@ -10,13 +10,14 @@
 
 #include <vmferry/codec.h>
 
-#define WINDOW_LOG_MAX 25
-#define BLOCK_MAX      ((size_t)128 << 10)
-#define BLOCK_RAW      0u
-#define BLOCK_RLE      1u
-#define FRAME_HEAD     6
-#define BLOCK_HEAD     3
-#define FRAME_TAIL     4
+/* The window byte of 2^25: exponent - 10 in five bits, eighths in three. */
+#define WINDOW_BYTE_MAX ((25 - 10) << 3)
+#define BLOCK_MAX	((size_t)128 << 10)
+#define BLOCK_RAW	0u
+#define BLOCK_RLE	1u
+#define FRAME_HEAD	6
+#define BLOCK_HEAD	3
+#define FRAME_TAIL	4
 
 struct vmf_encoder {
 	ZSTD_CCtx *ctx; /* NULL: store */
@@ -169,7 +170,7 @@ vmf_encoder_memory(int level)
 		return 4 * VMF_MIB;
 	if (level <= 8)
 		return 16 * VMF_MIB;
-	return level <= 18 ? 56 * VMF_MIB : 96 * VMF_MIB;
+	return level <= 18 ? 66 * VMF_MIB : 96 * VMF_MIB;
 }
 
 struct vmf_decoder *
@@ -192,7 +193,7 @@ check_frame_head(const uint8_t *frame, size_t len, struct vmf_error *err)
 {
 	if (len < FRAME_HEAD + BLOCK_HEAD + FRAME_TAIL ||
 	    vmf_get_le32(frame) != ZSTD_MAGICNUMBER || frame[4] != 0x04 ||
-	    (frame[5] >> 3) + 10 > WINDOW_LOG_MAX)
+	    frame[5] > WINDOW_BYTE_MAX)
 		return vmf_fail(
 		    err, VMF_INTEGRITY, "a zstd frame of another shape");
 	return 0;
