@@ -18,9 +18,7 @@ on A touch /mnt/of-a
 on B test -e /mnt/of-a
 ok "directories are private, and /mnt is shared"
 
-cp --sparse=always "$("$top/tests/lab/image" tick)/disk.img" "$LAB_DIR/A/disk/srv/tick.img"
-"$top/tests/lab/gen-domain" tick --disk /srv/tick.img --memory 16 >"$LAB_DIR/shared/tick.xml"
-on A virsh -q define /mnt/tick.xml
+guest_on A tick tick --memory 16
 on A virsh -q start tick
 console_wait A tick 'n=3$' 20
 read -r boot n <<<"$(last_tick A tick)"
@@ -30,11 +28,8 @@ dd if="$LAB_DIR/A/disk/srv/tick.img" bs=512 skip=64 count=100 status=none |
     grep -a "tick boot=$boot n=$n\$" >/dev/null
 ok "the tick guest counts, on its console and its disk"
 
-linux=$("$top/tests/lab/image" guest)
-cp --sparse=always "$linux"/{disk,data}.img "$LAB_DIR/A/disk/srv/"
-"$top/tests/lab/gen-domain" linux --uefi --memory 192 --disk /srv/disk.img \
-    --disk /srv/data.img >"$LAB_DIR/shared/linux.xml"
-on A virsh -q define /mnt/linux.xml
+linux=$(image guest)
+guest_on A linux guest --uefi --memory 192
 on A virsh -q start linux
 console_wait A linux "^tick .* n=1$" 60
 for line in "up uefi" "disk boots=1" "efi boots=1" \
@@ -43,7 +38,7 @@ for line in "up uefi" "disk boots=1" "efi boots=1" \
 done
 on A virsh -q shutdown linux
 guest_off A linux 20
-same "$linux/data.img" "$LAB_DIR/A/disk/srv/data.img"
+same "$linux/data.img" "$LAB_DIR/A/disk/srv/linux-data.img"
 ok "the Linux guest boots with UEFI, says what its disks hold, and shuts down"
 
 on A sh -c 'echo durable >/srv/note; echo lost >/opt/note'
@@ -69,7 +64,7 @@ exit 9
 EOF
 chmod +x in-dm
 mkdir x
-expect 9 "$top/tests/lab/dm-guest" -d 64M -x x "$tmp/in-dm"
+expect 9 dm_guest -d 64M -x x "$tmp/in-dm"
 [[ $(<x/snap) == before ]]
 ok "LVM works in the device-mapper guest"
 
@@ -86,7 +81,7 @@ export TMPDIR=$tmp/killed
 cat >inside <<'EOF'
 #!/bin/bash
 . "$1/tests/lib.sh"
-cp --sparse=always "$("$top/tests/lab/image" guest)/disk.img" disk.img
+cp --sparse=always "$(image guest)/disk.img" disk.img
 loop_attach disk.img
 [[ -b ${loop}p2 ]]
 mount -o ro,noload "${loop}p2" "$LAB_DIR/shared"
@@ -94,15 +89,12 @@ grep -q Debian "$LAB_DIR/shared/etc/os-release"
 umount "$LAB_DIR/shared"
 "$top/tests/lab/loop" attach "$LAB_DIR" disk.img >/dev/null
 "$lab" exec A mount "${loop}p2" /opt
-cp "$LAB_DIR/../../tick.xml" "$LAB_DIR/shared/"
-cp --sparse=always "$("$top/tests/lab/image" tick)/disk.img" "$LAB_DIR/A/disk/srv/tick.img"
-on A virsh -q define /mnt/tick.xml
+guest_on A tick tick --memory 16
 on A virsh -q start tick
 console_wait A tick 'n=2$' 20
 echo "$loop $$" >"$LAB_DIR/../../is-up"
 exec sleep 100
 EOF
-cp "$LAB_DIR/shared/tick.xml" .
 "$lab" run bash inside "$top" >inside.log 2>&1 &
 runner=$!
 wait_for 30 test -s is-up || fail "$(cat inside.log)"

@@ -260,6 +260,29 @@ console_wait() {
 	console "$1" "$2" | grep -aE -- "$3" | tail -1
 }
 
+# gen_domain NAME OPTION...: domain XML (lab/gen-domain). image KIND: where the
+# disks of a test guest are (lab/image). dm_guest OPTION... SCRIPT: run it on a
+# kernel with device-mapper (lab/dm-guest).
+gen_domain() { "$top/tests/lab/gen-domain" "$@"; }
+image() { "$top/tests/lab/image" "$@"; }
+dm_guest() { "$top/tests/lab/dm-guest" "$@"; }
+
+# guest_on HOST NAME KIND OPTION...: put that image's disks into the host's /srv
+# as NAME.img (and NAME-data.img) and define the domain.
+guest_on() {
+	local h=$1 name=$2 kind=$3 dir disks
+	shift 3
+	dir=$(image "$kind")
+	cp --sparse=always "$dir/disk.img" "$LAB_DIR/$h/disk/srv/$name.img"
+	disks=(--disk "/srv/$name.img")
+	if [[ -e $dir/data.img ]]; then
+		cp --sparse=always "$dir/data.img" "$LAB_DIR/$h/disk/srv/$name-data.img"
+		disks+=(--disk "/srv/$name-data.img")
+	fi
+	gen_domain "$name" "${disks[@]}" "$@" >"$tmp/$name.xml"
+	on "$h" virsh -q define /dev/stdin <"$tmp/$name.xml"
+}
+
 # last_tick HOST GUEST: "BOOT N" of the guest's last complete tick. The same
 # BOOT with a larger N proves that it ran on; another BOOT, that it started anew.
 last_tick() {
