@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,23 @@ vmf_scratch_open(const char *dir, struct vmf_error *err)
 		return vmf_fail_errno(err, VMF_IO, "%s", dir);
 	unlink(name);
 	return fd;
+}
+
+int
+vmf_make_directory(const char *dir, struct vmf_error *err)
+{
+	char copy[PATH_MAX], *slash;
+
+	snprintf(copy, sizeof(copy), "%s", dir);
+	slash = strrchr(copy, '/');
+	if (slash != NULL && slash != copy) {
+		*slash = '\0';
+		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+			return vmf_fail_errno(err, VMF_IO, "%s", copy);
+	}
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return vmf_fail_errno(err, VMF_IO, "%s", dir);
+	return 0;
 }
 
 int

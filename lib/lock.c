@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <vmferry/io.h>
 #include <vmferry/lock.h>
 
 /* The process that /proc/locks names for a flock on this file, or 0. */
@@ -55,16 +56,14 @@ int
 vmf_lock_path(const char *path, const char *what, struct vmf_error *err)
 {
 	char *copy = strdup(path);
-	int fd;
+	int fd, rc;
 
 	if (copy == NULL)
 		return vmf_fail_errno(err, VMF_IO, "%s", path);
-	if (mkdir(dirname(copy), 0700) < 0 && errno != EEXIST) {
-		vmf_fail_errno(err, VMF_IO, "%s", copy);
-		free(copy);
-		return -1;
-	}
+	rc = vmf_make_directory(dirname(copy), err);
 	free(copy);
+	if (rc < 0)
+		return -1;
 	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return vmf_fail_errno(err, VMF_IO, "%s", path);

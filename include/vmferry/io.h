@@ -36,6 +36,10 @@ vmf_read_file(const char *path, size_t max, size_t *len, struct vmf_error *err);
 /* An unlinked scratch file in dir (NULL: /var/tmp), mode 0600; -1 on error. */
 int vmf_scratch_open(const char *dir, struct vmf_error *err);
 
+/* Make dir and, if need be, the directory above it, both 0700; being there is
+ * fine. */
+int vmf_make_directory(const char *dir, struct vmf_error *err);
+
 /* fsync the directory that holds path, so that a rename there lasts. */
 int vmf_sync_parent(const char *path, struct vmf_error *err);
 
