@@ -60,6 +60,31 @@ vmf_object_encode(const struct vmf_object *obj, uint8_t *head)
 	vmf_put_le64(head + summed, vmf_checksum(head, summed));
 }
 
+static bool
+all_zero(const uint8_t *p, size_t len)
+{
+	while (len > 0 && *p == 0) {
+		p++;
+		len--;
+	}
+	return len == 0;
+}
+
+/* START and END have a body, but no bytes of the image. */
+static bool
+carries_nothing(const struct vmf_object *obj)
+{
+	return obj->len == 0 && obj->stored == 0 && obj->frame_sum == 0 &&
+	       all_zero(obj->digest, VMF_SHA_LEN);
+}
+
+static bool
+carries_frame(const struct vmf_object *obj)
+{
+	return obj->len > 0 && obj->len <= VMF_CHUNK_MAX && obj->stored > 0 &&
+	       obj->stored <= vmf_frame_bound((size_t)obj->len);
+}
+
 /* What an object of each kind may say; what is not said here must be 0. */
 static int
 check_shape(const struct vmf_object *obj, struct vmf_error *err)
@@ -68,25 +93,25 @@ check_shape(const struct vmf_object *obj, struct vmf_error *err)
 
 	switch (obj->kind) {
 	case VMF_START:
-		ok = obj->off == 0 && obj->len == 0 && obj->stored == 0;
+		ok = obj->off == 0 && carries_nothing(obj);
 		break;
 	case VMF_DATA:
-		ok = obj->len > 0 && obj->len <= VMF_CHUNK_MAX &&
-		     obj->stored > 0 &&
-		     obj->stored <= vmf_frame_bound((size_t)obj->len);
+		ok = carries_frame(obj) && obj->body_len == 0;
 		break;
 	case VMF_ZERO:
 		/* On the wire the frame is left out. */
 		ok = obj->len > 0 && obj->len <= VMF_ZERO_RUN_MAX &&
-		     (obj->stored == 0 ||
-			 obj->stored == vmf_zero_frame_len(obj->len));
+		     obj->body_len == 0 &&
+		     (obj->stored == vmf_zero_frame_len(obj->len) ||
+			 (obj->stored == 0 && obj->frame_sum == 0));
 		break;
 	case VMF_END:
-		ok = obj->len == 0 && obj->stored == 0;
+		ok = carries_nothing(obj);
 		break;
 	case VMF_PATCH:
-		ok = obj->len > 0 && obj->len <= VMF_CHUNK_MAX &&
-		     obj->stored <= vmf_frame_bound((size_t)obj->len);
+		/* A count and at least one pair of offset and length. */
+		ok = carries_frame(obj) && obj->body_len >= 12 &&
+		     obj->body_len % 8 == 4;
 		break;
 	default:
 		return vmf_fail(err, VMF_INTEGRITY,
@@ -156,16 +181,6 @@ vmf_start_encode(const struct vmf_geometry *geo, uint8_t *body)
 	vmf_put_le32(body + 36, 0);
 	memcpy(body + 40, geo->base_id, VMF_ID_LEN);
 	memcpy(body + 56, geo->base_root, VMF_SHA_LEN);
-}
-
-static bool
-all_zero(const uint8_t *p, size_t len)
-{
-	while (len > 0 && *p == 0) {
-		p++;
-		len--;
-	}
-	return len == 0;
 }
 
 int
