@@ -18,6 +18,22 @@ on A touch /mnt/of-a
 on B test -e /mnt/of-a
 ok "directories are private, and /mnt is shared"
 
+# connect_ms: how long one connection to the other end of the second wire takes
+cat >"$LAB_DIR/shared/connect_ms" <<'EOF'
+t=$(date +%s%N)
+exec 3<>/dev/tcp/10.78.0.2/22
+echo $((($(date +%s%N) - t) / 1000000))
+EOF
+"$lab" wan 50
+on A bash /mnt/connect_ms >/dev/null	# ARP
+ms=$(on A bash /mnt/connect_ms)
+[[ $ms -ge 50 && $ms -lt 150 ]] || fail "$ms ms over a wire of 50"
+"$lab" wan off
+expect 1 on A ip link show wan0
+"$lab" shape 100mbit
+"$lab" shape off
+ok "the second wire delays"
+
 guest_on A tick tick --memory 16
 on A virsh -q start tick
 console_wait A tick 'n=3$' 20
