@@ -132,7 +132,7 @@ vmf_map_add_file(struct vmf_map *map, const char *path, struct vmf_error *err)
 
 	text = vmf_read_file(path, MAP_FILE_MAX, &len, err);
 	if (text == NULL)
-		return vmf_wrap(err, "%s", path);
+		return -1;
 	if (strlen(text) != len) {
 		vmf_fail(err, VMF_USAGE, "%s: a NUL byte in it", path);
 		goto out;

@@ -215,7 +215,7 @@ enum vmf_domain_kind {
 };
 
 /* "disk", "nvram" ... */
-const char *vmf_domain_kind_name(enum vmf_domain_kind kind);
+const char *vmf_domain_allow_name(enum vmf_domain_kind kind);
 /* Add a word of `--allow` (several with commas; all) to the set of bits. */
 int vmf_domain_allow(const char *words, uint32_t *allow, struct vmf_error *err);
 
@@ -261,6 +261,6 @@ int vmf_domain_scan(struct vmf_domain *dom, const struct vmf_domain_scan *scan,
     struct vmf_error *err);
 /* The n-th finding of the last scan, or NULL; borrowed until the next. */
 const struct vmf_domain_finding *
-vmf_domain_finding(const struct vmf_domain *dom, size_t n);
+vmf_domain_scan_finding(const struct vmf_domain *dom, size_t n);
 
 #endif

@@ -120,8 +120,8 @@ int vmf_host_set_autostart(
 
 /*
  * Which defined or running domain, other than the one with UUID except (may be
- * NULL), uses this path as disk, base image, NVRAM or loader?  user is its
- * name, or "" for none.  Paths are compared as names and, where libvirtd is
+ * NULL), uses this path as disk, base image or NVRAM?  user is its name, or
+ * "" for none.  Paths are compared as names and, where libvirtd is
  * on this machine, as files (device and inode).
  */
 int
@@ -144,9 +144,13 @@ bool vmf_host_there(void *host, enum vmf_domain_ask ask, const char *value);
  * vmf_domain_rewrite(): ctx is the struct vmf_host. */
 bool vmf_host_firmware_there(void *host, const char *path);
 
+/* Does the network exist, and is it up? */
+int vmf_host_network(struct vmf_host *host, const char *name, bool *found,
+    bool *active, struct vmf_error *err);
+
 /*
- * The host can run this domain: emulator for its type and architecture, its
- * machine type, firmware, networks that exist.  VMF_REFUSED names the first
+ * The host's QEMU can run this domain: its type, architecture, machine type
+ * and CPU model are known there.  VMF_REFUSED names the first
  * thing that is missing and the nearest that is there.
  */
 int vmf_host_check_runs(struct vmf_host *host,
