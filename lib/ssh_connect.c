@@ -95,7 +95,7 @@ connect_tcp(struct vmf_ssh *ssh, const struct vmf_ssh_options *options,
 static int
 spawn_proxy(struct vmf_ssh *ssh, const char *command, int theirs)
 {
-	char *argv[] = {"sh", "-c", (char *)command, NULL};
+	char *argv[] = {(char *)"sh", (char *)"-c", (char *)command, NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t defaults;

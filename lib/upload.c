@@ -225,24 +225,23 @@ make_part(struct vmf_upload *up, struct vmf_error *err)
 	return -1;
 }
 
-struct vmf_upload *
-vmf_upload_open(const struct vmf_transfer_options *options, const char *path,
+/* Half-built: connected, and nothing risked yet. */
+static struct vmf_upload *
+prepare(const struct vmf_transfer_options *options, const char *path,
     uint64_t size, struct vmf_error *err)
 {
 	struct vmf_upload *up = calloc(1, sizeof(*up));
 	unsigned sessions;
 
-	if (up == NULL) {
-		vmf_fail_errno(err, VMF_IO, "%s", path);
+	if (up == NULL || vmf_transfer_init(&up->crew, options, err) < 0) {
+		if (up == NULL)
+			vmf_fail_errno(err, VMF_IO, "%s", path);
+		free(up);
 		return NULL;
 	}
 	up->last = &up->first;
 	up->size = size;
 	up->throttle.rate = options->bwlimit;
-	if (vmf_transfer_init(&up->crew, options, err) < 0) {
-		free(up);
-		return NULL;
-	}
 	up->crew.mode = VMF_SFTP_WRITE;
 	up->crew.take = take;
 	up->crew.finished = finished;
@@ -254,18 +253,36 @@ vmf_upload_open(const struct vmf_transfer_options *options, const char *path,
 	up->path = strdup(path);
 	if (asprintf(&up->crew.path, "%s.part", path) < 0)
 		up->crew.path = NULL;
-	if (up->all == NULL || up->path == NULL || up->crew.path == NULL) {
+	if (up->all == NULL || up->path == NULL || up->crew.path == NULL)
 		vmf_fail_errno(err, VMF_IO, "%s", path);
-		goto fail;
-	}
-	if (vmf_transfer_first(&up->crew, err) < 0 ||
-	    check_target(up, err) < 0 || check_space(up, err) < 0 ||
-	    make_part(up, err) < 0 || vmf_transfer_start(&up->crew, 1, err) < 0)
-		goto fail;
-	return up;
-fail:
+	else if (vmf_transfer_first(&up->crew, err) == 0 &&
+		 check_target(up, err) == 0 && check_space(up, err) == 0)
+		return up;
 	vmf_upload_free(up);
 	return NULL;
+}
+
+struct vmf_upload *
+vmf_upload_open(const struct vmf_transfer_options *options, const char *path,
+    uint64_t size, struct vmf_error *err)
+{
+	struct vmf_upload *up = prepare(options, path, size, err);
+
+	if (up != NULL && make_part(up, err) == 0 &&
+	    vmf_transfer_start(&up->crew, 1, err) == 0)
+		return up;
+	vmf_upload_free(up);
+	return NULL;
+}
+
+int
+vmf_upload_check(const struct vmf_transfer_options *options, const char *path,
+    uint64_t size, struct vmf_error *err)
+{
+	struct vmf_upload *up = prepare(options, path, size, err);
+
+	vmf_upload_free(up);
+	return up != NULL ? 0 : -1;
 }
 
 int

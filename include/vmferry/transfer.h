@@ -21,11 +21,11 @@
 #include <stdint.h>
 
 #include <vmferry/io.h>
+#include <vmferry/object.h>
 #include <vmferry/progress.h>
 #include <vmferry/ssh.h>
 
 #define VMF_SESSIONS_MAX 16
-#define VMF_SIZE_UNKNOWN UINT64_MAX
 
 struct vmf_transfer_options {
 	const struct vmf_ssh_options *ssh; /* borrowed */
@@ -46,8 +46,11 @@ struct vmf_transfer_result {
 };
 
 struct vmf_upload;
-/* size: what will come, checked against the space there. */
+/* size: what will come, or VMF_SIZE_UNKNOWN; checked against the space. */
 struct vmf_upload *vmf_upload_open(const struct vmf_transfer_options *options,
+    const char *path, uint64_t size, struct vmf_error *err);
+/* The same look around, and nothing made. */
+int vmf_upload_check(const struct vmf_transfer_options *options,
     const char *path, uint64_t size, struct vmf_error *err);
 int vmf_upload_write(
     struct vmf_upload *up, const void *buf, size_t len, struct vmf_error *err);
