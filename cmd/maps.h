@@ -26,11 +26,6 @@
 		"map-file", required_argument, NULL, CLI_MAPS + 4              \
 	}
 
-/* For usage texts. */
-#define CLI_MAPS_USAGE                                                         \
-	"[--map DISK=TARGET] [--map-path OLD=NEW] [--map-net OLD=NEW]\n"       \
-	"           [--map-firmware OLD=NEW|auto] [--map-file FILE]"
-
 /*
  * opt is one of the options above: add its rule to *map, which is made when
  * NULL (the caller frees it).  0: done; -1: not one of them; else a line was

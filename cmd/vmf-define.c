@@ -1,0 +1,417 @@
+/* vmf-define.c - domain XML for this host: rewritten, checked, defined */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <vmferry/domain.h>
+#include <vmferry/host.h>
+#include <vmferry/io.h>
+
+#include "cli.h"
+#include "diff.h"
+#include "maps.h"
+
+/* Where --replace keeps what was defined before. */
+#define KEPT_PARENT "/var/lib/vmferry"
+#define KEPT_DIR    KEPT_PARENT "/replaced"
+
+static const char usage[] =
+    "vmf-define [-nqv] [-c uri] [-o file] [--allow kind] [--autostart]\n"
+    "                  [--cpu model] [--diff] [--identity keep|new]\n"
+    "                  [--keep-emulator] [--machine type] [--map disk=target]\n"
+    "                  [--map-file file] [--map-firmware old=new|auto]\n"
+    "                  [--map-net old=new] [--map-path old=new] [--name name]\n"
+    "                  [--replace] [--uuid uuid] file\n";
+
+enum {
+	OPT_ALLOW = CLI_OPT,
+	OPT_AUTOSTART,
+	OPT_CPU,
+	OPT_DIFF,
+	OPT_IDENTITY,
+	OPT_KEEP_EMULATOR,
+	OPT_MACHINE,
+	OPT_NAME,
+	OPT_REPLACE,
+	OPT_UUID,
+};
+
+static const struct option longs[] = {
+    CLI_LONG,
+    CLI_MAPS_LONG,
+    {"connect", required_argument, NULL, 'c'},
+    {"output", required_argument, NULL, 'o'},
+    {"allow", required_argument, NULL, OPT_ALLOW},
+    {"autostart", no_argument, NULL, OPT_AUTOSTART},
+    {"cpu", required_argument, NULL, OPT_CPU},
+    {"diff", no_argument, NULL, OPT_DIFF},
+    {"identity", required_argument, NULL, OPT_IDENTITY},
+    {"keep-emulator", no_argument, NULL, OPT_KEEP_EMULATOR},
+    {"machine", required_argument, NULL, OPT_MACHINE},
+    {"name", required_argument, NULL, OPT_NAME},
+    {"replace", no_argument, NULL, OPT_REPLACE},
+    {"uuid", required_argument, NULL, OPT_UUID},
+    {NULL, 0, NULL, 0},
+};
+
+struct options {
+	struct cli_common common;
+	struct vmf_map *map;
+	struct vmf_domain_change change;
+	const char *uri;
+	const char *output; /* "-": standard output */
+	const char *file;
+	uint32_t allow;
+	bool autostart;
+	bool diff;
+	bool replace;
+};
+
+/* --- options */
+
+static int
+parse_identity(struct options *o, const char *s)
+{
+	if (strcmp(s, "new") == 0)
+		o->change.new_identity = true;
+	else if (strcmp(s, "keep") != 0)
+		return cli_misuse(
+		    "--identity: '%s' is neither keep nor new", s);
+	return 0;
+}
+
+static int
+parse_allow(struct options *o, const char *s)
+{
+	struct vmf_error err;
+
+	if (vmf_domain_allow(s, &o->allow, &err) == -1)
+		return cli_misuse("--allow: %s", err.msg);
+	return 0;
+}
+
+static int
+parse_option(struct options *o, int opt)
+{
+	int status = cli_maps(opt, optarg, &o->map);
+
+	if (status != -1)
+		return status;
+	switch (opt) {
+	case 'c':
+		o->uri = optarg;
+		return 0;
+	case 'o':
+		o->output = optarg;
+		return 0;
+	case OPT_ALLOW:
+		return parse_allow(o, optarg);
+	case OPT_AUTOSTART:
+		o->autostart = true;
+		return 0;
+	case OPT_CPU:
+		o->change.cpu_mode = optarg;
+		return 0;
+	case OPT_DIFF:
+		o->diff = true;
+		return 0;
+	case OPT_IDENTITY:
+		return parse_identity(o, optarg);
+	case OPT_KEEP_EMULATOR:
+		o->change.keep_emulator = true;
+		return 0;
+	case OPT_MACHINE:
+		o->change.machine = optarg;
+		return 0;
+	case OPT_NAME:
+		o->change.name = optarg;
+		return 0;
+	case OPT_REPLACE:
+		o->replace = true;
+		return 0;
+	case OPT_UUID:
+		o->change.uuid = optarg;
+		o->change.new_identity = true;
+		return 0;
+	default:
+		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+	}
+}
+
+static int
+parse(struct options *o, int argc, char *argv[])
+{
+	int opt, status;
+
+	while ((opt = cli_getopt(argc, argv, CLI_SHORT "c:o:", longs)) != -1)
+		if ((status = parse_option(o, opt)) != 0)
+			return status;
+	if (argc - optind != 1)
+		return cli_misuse(
+		    argc == optind ? "no file given" : "more than one file");
+	if (o->diff && o->output != NULL)
+		return cli_misuse("--diff and -o exclude each other");
+	if ((o->diff || o->output != NULL) && (o->replace || o->autostart))
+		return cli_misuse("--replace and --autostart are for defining, "
+				  "which --diff and -o do not do");
+	o->file = argv[optind];
+	o->change.map = o->map;
+	return cli_maps_check(o->map);
+}
+
+/* --- checks */
+
+/* What a domain of this host would lose if two used it. */
+static int
+check_disks(struct vmf_host *host, const struct vmf_domain_model *model,
+    struct vmf_error *err)
+{
+	const struct vmf_domain_disk *disk;
+	size_t i;
+
+	for (i = 0; i < model->ndisks; i++) {
+		disk = &model->disks[i];
+		if (disk->readonly || disk->shareable ||
+		    disk->image.path == NULL ||
+		    strcmp(disk->device, "cdrom") == 0)
+			continue;
+		if (vmf_host_require_unused(
+			host, disk->image.path, model->uuid, err) == -1)
+			return vmf_wrap(err, "disk %s", disk->target);
+	}
+	if (!vmf_domain_model_has_nvram(model))
+		return 0;
+	if (vmf_host_require_unused(host, model->nvram, model->uuid, err) == -1)
+		return vmf_wrap(err, "NVRAM");
+	return 0;
+}
+
+static int
+check_macs(struct vmf_host *host, const struct vmf_domain_model *model,
+    struct vmf_error *err)
+{
+	char user[VMF_MAP_NAME_MAX];
+	const char *mac;
+	size_t i;
+
+	for (i = 0; i < model->ninterfaces; i++) {
+		if ((mac = model->interfaces[i].mac) == NULL)
+			continue;
+		if (vmf_host_mac_user(host, mac, model->uuid, user, err) == -1)
+			return -1;
+		if (user[0] != '\0')
+			return vmf_fail(err, VMF_REFUSED,
+			    "%s: its MAC address %s is that of domain %s; give "
+			    "it another with --map-net %s=MAC or --identity new",
+			    model->name, mac, user, mac);
+	}
+	return 0;
+}
+
+static int
+check_host(const struct options *o, struct vmf_host *host,
+    struct vmf_domain *dom, struct vmf_error *err)
+{
+	const struct vmf_domain_model *model = vmf_domain_model(dom, err);
+
+	if (model == NULL)
+		return -1;
+	if (vmf_host_check_identity(
+		host, model->name, model->uuid, o->replace, err) == -1 ||
+	    vmf_host_check_runs(host, model, err) == -1 ||
+	    check_disks(host, model, err) == -1 ||
+	    check_macs(host, model, err) == -1)
+		return -1;
+	return 0;
+}
+
+static bool
+file_there(void *ctx, const char *path)
+{
+	(void)ctx;
+	return access(path, R_OK) == 0;
+}
+
+static void
+say_findings(const struct options *o, const struct vmf_domain *dom)
+{
+	const struct vmf_domain_finding *f;
+	size_t i;
+
+	if (o->common.verbose == 0)
+		return;
+	for (i = 0; (f = vmf_domain_scan_finding(dom, i)) != NULL; i++)
+		cli_say("%s '%s': %s (--allow %s)", f->xpath, f->value, f->why,
+		    vmf_domain_allow_name(f->kind));
+}
+
+/* Rewrite and check; host may be NULL: then only what the XML itself shows. */
+static int
+prepare(struct options *o, struct vmf_host *host, struct vmf_domain *dom,
+    struct vmf_error *err)
+{
+	struct vmf_domain_scan scan = {.allow = o->allow, .untrusted = true};
+	const char *note;
+	size_t i;
+
+	o->change.firmware_there =
+	    host != NULL ? vmf_host_firmware_there : file_there;
+	o->change.ctx = host;
+	if (vmf_domain_rewrite(dom, &o->change, err) == -1)
+		return vmf_wrap(err, "%s", o->file);
+	cli_maps_unused(o->map, o->common.quiet);
+	for (i = 0; (note = vmf_domain_note(dom, i)) != NULL; i++)
+		if (!o->common.quiet)
+			cli_say("%s: %s", o->file, note);
+	if (host != NULL) {
+		scan.there = vmf_host_there;
+		scan.ctx = host;
+	}
+	if (vmf_domain_scan(dom, &scan, err) == -1) {
+		say_findings(o, dom);
+		return vmf_wrap(err, "%s", o->file);
+	}
+	return host == NULL ? 0 : check_host(o, host, dom, err);
+}
+
+/* --- results */
+
+/* The old XML, with passwords, in a file of its own; its path, or NULL. */
+static char *
+keep_old(struct vmf_host *host, const struct vmf_domain_model *model,
+    struct vmf_error *err)
+{
+	char *xml = vmf_host_xml(host, model->name, true, err), *path = NULL;
+	time_t now = time(NULL);
+	struct tm tm;
+	char stamp[32];
+	int rc = -1;
+
+	if (xml == NULL)
+		return NULL;
+	gmtime_r(&now, &tm);
+	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
+	if (asprintf(&path, "%s/%s-%s.xml", KEPT_DIR, model->uuid, stamp) ==
+	    -1) {
+		path = NULL;
+		vmf_fail_errno(err, VMF_IO, "%s", KEPT_DIR);
+	} else if ((mkdir(KEPT_PARENT, 0755) == -1 && errno != EEXIST) ||
+		   (mkdir(KEPT_DIR, 0700) == -1 && errno != EEXIST)) {
+		vmf_fail_errno(err, VMF_IO, "%s", KEPT_DIR);
+	} else if ((rc = vmf_write_file(path, xml, strlen(xml), false, err)) ==
+		   -1) {
+		vmf_wrap(err, "%s", path);
+	}
+	if (rc == -1) {
+		free(path);
+		path = NULL;
+	}
+	free(xml);
+	return path;
+}
+
+static int
+define(const struct options *o, struct vmf_host *host, struct vmf_domain *dom,
+    const char *xml, struct vmf_error *err)
+{
+	const struct vmf_domain_model *model = vmf_domain_model(dom, err);
+	struct vmf_host_state state;
+	char *kept = NULL;
+	bool found;
+	int rc = -1;
+
+	if (model == NULL ||
+	    vmf_host_find(host, model->name, &state, &found, err) == -1)
+		return -1;
+	if (found && (kept = keep_old(host, model, err)) == NULL)
+		return -1;
+	if (vmf_host_define(host, xml, o->replace, NULL, err) == -1)
+		goto out;
+	/* Where a tool keeps what it replaced is said even when quiet. */
+	if (kept != NULL)
+		cli_say("%s: the old XML is in %s", model->name, kept);
+	if (!o->common.quiet)
+		cli_say("%s: defined on %s", model->name, vmf_host_uri(host));
+	if (o->autostart &&
+	    vmf_host_set_autostart(host, model->name, true, err) == -1)
+		goto out;
+	rc = 0;
+out:
+	free(kept);
+	return rc;
+}
+
+static int
+finish(const struct options *o, struct vmf_host *host, struct vmf_domain *dom,
+    const char *before, struct vmf_error *err)
+{
+	char *xml, *name;
+	size_t len;
+	int rc;
+
+	if ((xml = vmf_domain_format(dom, &len, err)) == NULL)
+		return -1;
+	if (o->diff) {
+		rc = asprintf(&name, "%s (rewritten)", o->file) == -1
+			 ? vmf_fail_errno(err, VMF_IO, "%s", o->file)
+			 : cli_diff(before, xml, o->file, name,
+			       isatty(STDOUT_FILENO), err);
+		if (rc == 0)
+			free(name);
+	} else if (o->common.dry_run ||
+		   (o->output != NULL && strcmp(o->output, "-") == 0)) {
+		fwrite(xml, 1, len, stdout); /* cli_end() looks at it */
+		rc = 0;
+	} else if (o->output != NULL) {
+		rc = vmf_write_file(o->output, xml, len, false, err);
+		if (rc == -1)
+			vmf_wrap(err, "%s", o->output);
+	} else {
+		rc = define(o, host, dom, xml, err);
+	}
+	free(xml);
+	return rc;
+}
+
+static int
+run(struct options *o, struct vmf_error *err)
+{
+	bool offline = (o->diff || o->output != NULL) && o->uri == NULL;
+	struct vmf_host *host = NULL;
+	struct vmf_domain *dom = NULL;
+	char *before = NULL;
+	int rc = -1;
+
+	if ((dom = vmf_domain_read(o->file, err)) == NULL)
+		goto out;
+	if (o->diff && (before = vmf_domain_format(dom, NULL, err)) == NULL)
+		goto out;
+	if (!offline && (host = vmf_host_open(o->uri, err)) == NULL)
+		goto out;
+	if (prepare(o, host, dom, err) == 0)
+		rc = finish(o, host, dom, before, err);
+out:
+	free(before);
+	vmf_domain_free(dom);
+	vmf_host_free(host);
+	return rc;
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct options o = {0};
+	struct vmf_error err = {0};
+	int status;
+
+	cli_start("vmf-define", usage);
+	status = parse(&o, argc, argv);
+	if (status == 0)
+		status = cli_end(run(&o, &err), &err);
+	vmf_map_free(o.map);
+	return status;
+}
