@@ -89,13 +89,15 @@ struct vmf_tar_writer {
 	struct vmf_out out;
 	struct vmf_error cause;	     /* of a failed write() of out */
 	uint64_t left;		     /* bytes the member still needs */
+	bool over;		     /* nothing reaches out any more */
 	bool head;		     /* the next block is a header ... */
 	uint8_t want[VMF_TAR_BLOCK]; /* ... and must be this */
 };
 
 /*
  * A libarchive that wrote another header than the canonical one would make
- * packages that nobody can read: found out here, not in ten years.
+ * packages that nobody can read: found out here, not in ten years.  It never
+ * hears of a failure, since it leaks memory after one: check() does.
  */
 static la_ssize_t
 on_write(struct archive *a, void *ctx, const void *buf, size_t len)
@@ -103,26 +105,34 @@ on_write(struct archive *a, void *ctx, const void *buf, size_t len)
 	struct vmf_tar_writer *w = ctx;
 	bool head = w->head;
 
+	(void)a;
+	if (w->over)
+		return (la_ssize_t)len;
 	w->head = false;
 	if (head && (len != VMF_TAR_BLOCK || memcmp(buf, w->want, len) != 0))
-		vmf_fail(&w->cause, VMF_INTERNAL,
-		    "libarchive writes another header than ustar's");
-	else if (w->out.write(w->out.ctx, buf, len, &w->cause) == 0)
-		return (la_ssize_t)len;
-	archive_set_error(a, EIO, "write");
-	return -1;
+		w->over =
+		    vmf_fail(&w->cause, VMF_INTERNAL,
+			"libarchive writes another header than ustar's") < 0;
+	else
+		w->over = w->out.write(w->out.ctx, buf, len, &w->cause) < 0;
+	return (la_ssize_t)len;
 }
 
+/* Did libarchive do what it should, and out take it? */
 static int
-write_failed(struct vmf_tar_writer *w, struct vmf_error *err)
+check(struct vmf_tar_writer *w, bool ok, struct vmf_error *err)
 {
-	if (w->cause.class == VMF_OK)
-		return vmf_fail(err, VMF_INTERNAL, "libarchive: %s",
-		    archive_error_string(w->archive) != NULL
-			? archive_error_string(w->archive)
-			: "failed");
-	*err = w->cause;
-	return -1;
+	const char *why;
+
+	if (w->cause.class != VMF_OK) {
+		*err = w->cause;
+		return -1;
+	}
+	if (ok)
+		return 0;
+	why = archive_error_string(w->archive);
+	return vmf_fail(
+	    err, VMF_INTERNAL, "libarchive: %s", why != NULL ? why : "failed");
 }
 
 struct vmf_tar_writer *
@@ -137,16 +147,17 @@ vmf_tar_writer_new(struct vmf_out out, struct vmf_error *err)
 	w->entry = archive_entry_new();
 	if (w->archive == NULL || w->entry == NULL)
 		goto no_memory;
-	if (archive_write_set_format_ustar(w->archive) != ARCHIVE_OK ||
-	    archive_write_add_filter_none(w->archive) != ARCHIVE_OK ||
-	    archive_write_set_bytes_per_block(w->archive, 0) != ARCHIVE_OK ||
-	    archive_write_set_bytes_in_last_block(w->archive, 1) !=
-		ARCHIVE_OK ||
-	    archive_write_open(w->archive, w, NULL, on_write, NULL) !=
-		ARCHIVE_OK) {
-		write_failed(w, err);
+	if (check(w,
+		archive_write_set_format_ustar(w->archive) == ARCHIVE_OK &&
+		    archive_write_add_filter_none(w->archive) == ARCHIVE_OK &&
+		    archive_write_set_bytes_per_block(w->archive, 0) ==
+			ARCHIVE_OK &&
+		    archive_write_set_bytes_in_last_block(w->archive, 1) ==
+			ARCHIVE_OK &&
+		    archive_write_open(w->archive, w, NULL, on_write, NULL) ==
+			ARCHIVE_OK,
+		err) < 0)
 		goto fail;
-	}
 	return w;
 no_memory:
 	vmf_fail_errno(err, VMF_IO, "tar writer");
@@ -170,9 +181,7 @@ vmf_tar_writer_begin(struct vmf_tar_writer *w,
 	archive_entry_set_mtime(e, 0, 0);
 	w->left = member->size;
 	w->head = true;
-	if (archive_write_header(w->archive, e) != ARCHIVE_OK)
-		return write_failed(w, err);
-	return 0;
+	return check(w, archive_write_header(w->archive, e) == ARCHIVE_OK, err);
 }
 
 int
@@ -187,10 +196,8 @@ vmf_tar_writer_data(struct vmf_tar_writer *w, const void *buf, size_t len,
 	if (len == 0)
 		return 0;
 	n = archive_write_data(w->archive, buf, len);
-	if (n < 0 || (size_t)n != len)
-		return write_failed(w, err);
 	w->left -= len;
-	return 0;
+	return check(w, n >= 0 && (size_t)n == len, err);
 }
 
 int
@@ -200,17 +207,14 @@ vmf_tar_writer_end(struct vmf_tar_writer *w, struct vmf_error *err)
 	if (w->left != 0)
 		return vmf_fail(
 		    err, VMF_INTERNAL, "tar: fewer bytes than announced");
-	if (archive_write_finish_entry(w->archive) != ARCHIVE_OK)
-		return write_failed(w, err);
-	return 0;
+	return check(
+	    w, archive_write_finish_entry(w->archive) == ARCHIVE_OK, err);
 }
 
 int
 vmf_tar_writer_finish(struct vmf_tar_writer *w, struct vmf_error *err)
 {
-	if (archive_write_close(w->archive) != ARCHIVE_OK)
-		return write_failed(w, err);
-	return 0;
+	return check(w, archive_write_close(w->archive) == ARCHIVE_OK, err);
 }
 
 void
@@ -218,11 +222,10 @@ vmf_tar_writer_free(struct vmf_tar_writer *w)
 {
 	if (w == NULL)
 		return;
-	if (w->archive != NULL) {
-		/* Else it would close, and so end, what is not finished. */
-		archive_write_fail(w->archive);
+	/* libarchive would now end, and so complete, what is not finished. */
+	w->over = true;
+	if (w->archive != NULL)
 		archive_write_free(w->archive);
-	}
 	archive_entry_free(w->entry);
 	free(w);
 }
