@@ -199,6 +199,18 @@ read_zero(
 	return 0;
 }
 
+/* What no feature announced must not be there. */
+static bool
+has_unannounced(const struct vmf_reader *r)
+{
+	static const uint8_t none[VMF_SHA_LEN];
+
+	return ((r->geo.features & VMF_FEATURE_FLAT) == 0 &&
+		   memcmp(r->said.flat, none, VMF_SHA_LEN) != 0) ||
+	       ((r->geo.features & VMF_FEATURE_RESCUE) == 0 &&
+		   r->said.bad_count != 0);
+}
+
 static int
 check_end(
     struct vmf_reader *r, const struct vmf_object *obj, struct vmf_error *err)
@@ -214,7 +226,7 @@ check_end(
 	    (r->geo.size != VMF_SIZE_UNKNOWN && r->geo.size != r->off) ||
 	    r->said.data_chunks != r->seen.data_chunks ||
 	    r->said.zero_chunks != r->seen.zero_chunks ||
-	    r->said.stored != r->seen.stored ||
+	    r->said.stored != r->seen.stored || has_unannounced(r) ||
 	    memcmp(r->said.root, r->seen.root, VMF_SHA_LEN) != 0)
 		return vmf_fail(err, VMF_INTEGRITY,
 		    "END does not agree with what came before it");
