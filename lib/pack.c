@@ -367,7 +367,8 @@ static int
 read_definition(
     struct vmf_pack *pack, const char *domain, struct vmf_error *err)
 {
-	if (vmf_host_require_off(pack->host, domain, err) < 0)
+	if (!pack->options.running &&
+	    vmf_host_require_off(pack->host, domain, err) < 0)
 		return -1;
 	pack->xml =
 	    vmf_host_xml(pack->host, domain, pack->options.secrets, err);
@@ -399,6 +400,8 @@ vmf_pack_open(struct vmf_host *host, const char *domain,
 	}
 	pack->host = host;
 	pack->options = *options;
+	if (options->running)
+		pack->options.source.live = true;
 	memcpy(pack->info.id, id, VMF_ID_LEN);
 	if (read_definition(pack, domain, err) < 0 ||
 	    add_nvram(pack, err) < 0 || add_tpm(pack, err) < 0 ||
@@ -469,7 +472,8 @@ write_facts(
 
 int
 vmf_pack_write(struct vmf_pack *pack, struct vmf_out out,
-    const struct vmf_engine_options *options, struct vmf_error *err)
+    const struct vmf_engine_options *options, struct vmf_totals *totals,
+    struct vmf_error *err)
 {
 	struct vmf_package_writer *w = vmf_package_writer_new(
 	    out, &pack->info, pack->options.scratch, err);
@@ -489,6 +493,8 @@ vmf_pack_write(struct vmf_pack *pack, struct vmf_out out,
 			goto out;
 		}
 	rc = write_facts(pack, w, err);
+	for (i = 0; rc == 0 && totals != NULL && i < pack->info.nimages; i++)
+		totals[i] = *vmf_package_writer_totals(w, i);
 out:
 	vmf_package_writer_free(w);
 	return rc;

@@ -366,6 +366,12 @@ vmf_package_writer_finish(struct vmf_package_writer *w,
 	return vmf_tar_writer_finish(w->tar, err);
 }
 
+const struct vmf_totals *
+vmf_package_writer_totals(const struct vmf_package_writer *w, size_t n)
+{
+	return &w->totals[n].totals;
+}
+
 void
 vmf_package_writer_free(struct vmf_package_writer *w)
 {

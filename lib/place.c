@@ -84,7 +84,7 @@ check_definition(struct vmf_place *place, struct vmf_error *err)
 {
 	struct vmf_domain_scan scan = {
 	    .allow = place->options.allow,
-	    .untrusted = true,
+	    .untrusted = !place->options.trusted,
 	    .there = place->host == NULL ? NULL : there,
 	    .ctx = place,
 	};
@@ -305,6 +305,34 @@ vmf_place_file(const struct vmf_place *place, size_t n)
 
 /* ---- placing ---------------------------------------------------------------
  */
+
+int
+vmf_place_check_targets(struct vmf_place *place, struct vmf_error *err)
+{
+	const struct vmf_package_info *info = place->info;
+	struct vmf_sink *sink;
+	size_t i;
+
+	for (i = 0; i < info->nimages; i++) {
+		struct vmf_sink_options o = {
+		    .overwrite = place->images[i].overwrite,
+		    .scratch = place->options.scratch,
+		};
+
+		sink = vmf_sink_open(
+		    place->images[i].path, &info->images[i].geo, &o, err);
+		if (sink == NULL)
+			return vmf_wrap(err, "disk %s", info->images[i].name);
+		vmf_sink_free(sink);
+	}
+	for (i = 0; i < info->nfiles; i++)
+		if (access(place->files[i].path, F_OK) == 0)
+			return vmf_fail(err, VMF_REFUSED,
+			    "%s: exists already; move it away first, it may "
+			    "belong to an earlier machine",
+			    place->files[i].path);
+	return 0;
+}
 
 /* Make the directory of path, and those above it down to (not with) stop. */
 static int

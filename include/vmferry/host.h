@@ -103,6 +103,13 @@ int vmf_host_define(struct vmf_host *host, const char *xml, bool replace,
 
 int vmf_host_start(
     struct vmf_host *host, const char *domain, struct vmf_error *err);
+/*
+ * Try to start an empty machine of this UUID, paused: *refused tells whether
+ * libvirt would not, with these words in its reason.  What started is
+ * destroyed at once.
+ */
+int vmf_host_probe_start(struct vmf_host *host, const char *uuid,
+    const char *words, bool *refused, struct vmf_error *err);
 /* Ask the guest to shut down; returns at once. */
 int vmf_host_shutdown(
     struct vmf_host *host, const char *domain, struct vmf_error *err);

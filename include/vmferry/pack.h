@@ -21,6 +21,7 @@ struct vmf_pack_options {
 	const char *const *disks; /* only these (NULL-terminated); NULL: all */
 	const char *const *exclude; /* not these; NULL: none */
 	bool secrets;		    /* with VNC and SPICE passwords */
+	bool running;		    /* only look: the guest may run */
 	uint32_t chunk;
 	struct vmf_source_options source;
 	const char *scratch; /* NULL: /var/tmp */
@@ -40,11 +41,12 @@ const char *vmf_pack_xml(const struct vmf_pack *pack);
 uint64_t vmf_pack_size(const struct vmf_pack *pack);
 
 /*
- * Write the whole package to out.  May be called again: the disks are read
- * again.
+ * Write the whole package to out.  totals (may be NULL) has room for one entry
+ * per image.  May be called again: the disks are read again.
  */
 int vmf_pack_write(struct vmf_pack *pack, struct vmf_out out,
-    const struct vmf_engine_options *options, struct vmf_error *err);
+    const struct vmf_engine_options *options, struct vmf_totals *totals,
+    struct vmf_error *err);
 void vmf_pack_free(struct vmf_pack *pack);
 
 #endif

@@ -116,6 +116,9 @@ int vmf_package_writer_image_end(
 /* All that makes it complete; out is not synced. */
 int vmf_package_writer_finish(struct vmf_package_writer *w,
     const struct vmf_package_fact *facts, size_t nfacts, struct vmf_error *err);
+/* What image n was, after its _image_end(). */
+const struct vmf_totals *
+vmf_package_writer_totals(const struct vmf_package_writer *w, size_t n);
 /* NULL-safe.  What was not finished is no package. */
 void vmf_package_writer_free(struct vmf_package_writer *w);
 

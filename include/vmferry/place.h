@@ -24,10 +24,11 @@ struct vmf_place_options {
 	const char *const *overwrite; /* disks whose targets may hold data
 				       * (NULL-terminated); NULL: none */
 	uint32_t allow;		      /* see struct vmf_domain_scan */
-	bool define;	     /* it will be defined: check that it can be */
-	bool replace;	     /* ... in place of one of that name and UUID */
-	bool readback;	     /* compare the targets with what was written */
-	bool dry_run;	     /* vmf_place_restore() touches nothing */
+	bool trusted;  /* XML of one's own host: only leftovers are refused */
+	bool define;   /* it will be defined: check that it can be */
+	bool replace;  /* ... in place of one of that name and UUID */
+	bool readback; /* compare the targets with what was written */
+	bool dry_run;  /* vmf_place_restore() touches nothing */
 	const char *scratch; /* NULL: /var/tmp */
 	const char *tpm_dir; /* NULL: /var/lib/libvirt/swtpm */
 };
@@ -50,6 +51,10 @@ const char *vmf_place_uuid(const struct vmf_place *place);
 /* The target of image or file n of info; NULL: it is dropped.  Borrowed. */
 const char *vmf_place_image(const struct vmf_place *place, size_t n);
 const char *vmf_place_file(const struct vmf_place *place, size_t n);
+
+/* Could every target be written?  As vmf_place_restore() asks first; nothing
+ * is touched. */
+int vmf_place_check_targets(struct vmf_place *place, struct vmf_error *err);
 
 /*
  * Place what r, whose info the placement was made of, holds.  Directories of

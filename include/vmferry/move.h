@@ -1,0 +1,104 @@
+/*
+ * move.h - a domain from this host to another, as a transaction
+ *
+ * Stages: check, stop, copy, commit, activate.  Until commit the source stays
+ * what it was; the commit record in the journal, synced, is the one decision;
+ * after it the source is marked as moved and the destination defined.  At
+ * every instant at most one side can run the guest: the mark (held.h) stands
+ * from before the first byte until the destination positively has nothing.
+ *
+ * The far end is serve.h, reached over one SSH session.
+ * Thread rule: one thread.
+ */
+#ifndef VMFERRY_MOVE_H
+#define VMFERRY_MOVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vmferry/engine.h>
+#include <vmferry/host.h>
+#include <vmferry/journal.h>
+#include <vmferry/map.h>
+#include <vmferry/ssh.h>
+
+struct vmf_move_options {
+	const char *dest;    /* how messages name the destination */
+	const char *serve;   /* command that runs the far end */
+	struct vmf_map *map; /* NULL: none */
+	const char *name;    /* NULL: keep */
+	bool new_identity;
+	const char *const *overwrite; /* disks; NULL: none */
+	uint32_t allow;		      /* see struct vmf_domain_scan */
+	bool replace;		      /* a domain of that name and UUID there */
+	bool readback;
+	bool dry_run;		   /* check only */
+	bool start;		   /* start it there though it was off */
+	bool shutdown;		   /* stop a running guest first */
+	unsigned shutdown_timeout; /* seconds */
+	bool hold;		   /* do not restart it when a later stage
+				    * fails */
+	uint32_t chunk;
+	struct vmf_engine_options engine;
+	const char *moves_dir; /* NULL: VMF_MOVES_DIR */
+	const char *held_dir;  /* NULL: VMF_HELD_DIR */
+	const char *lock_dir;  /* NULL: /run/vmferry */
+	const char *scratch;   /* NULL: /var/tmp */
+	/* Told as each stage begins; detail may be "". */
+	void (*stage)(void *ctx, const char *stage, const char *detail);
+	void *ctx;
+};
+
+struct vmf_move_image {
+	char name[65];
+	char *source, *target;	   /* paths */
+	uint64_t size;		   /* bytes the guest sees */
+	uint8_t root[VMF_SHA_LEN]; /* the same at both ends */
+};
+
+/* What was moved; vmf_move_report_clear() releases it. */
+struct vmf_move_report {
+	char id[2 * VMF_ID_LEN + 1];
+	char name[VMF_MAP_NAME_MAX]; /* there */
+	char uuid[VMF_DOMAIN_UUID_TEXT];
+	struct vmf_move_image *images;
+	size_t nimages;
+	uint64_t size;	 /* of all images */
+	uint64_t stored; /* as compressed */
+	uint64_t sent;	 /* with everything around it */
+	double seconds;
+	double downtime; /* from stop to running; 0 when it did not run */
+	bool running;	 /* there, at the end */
+};
+void vmf_move_report_clear(struct vmf_move_report *report);
+
+/*
+ * The whole of it.  VMF_REFUSED: a check failed, nothing was touched.  Other
+ * failures before commit leave the source as it was (a guest that was stopped
+ * is started again, unless hold is set) and say so; after commit the message
+ * names the command that goes on.
+ */
+int vmf_move(struct vmf_host *host, struct vmf_ssh *ssh, const char *domain,
+    const struct vmf_move_options *options, struct vmf_move_report *report,
+    struct vmf_error *err);
+
+/* Finish a move whose commit record was written. */
+int vmf_move_resume(struct vmf_host *host, struct vmf_ssh *ssh, const char *id,
+    const struct vmf_move_options *options, struct vmf_error *err);
+
+/*
+ * Give the source back: before commit always, after it only when the
+ * destination answers that nothing is defined there.  Removes at the
+ * destination what this move created.
+ */
+int vmf_move_abort(struct vmf_host *host, struct vmf_ssh *ssh, const char *id,
+    const struct vmf_move_options *options, struct vmf_error *err);
+
+/*
+ * libvirt on this host asks our hook before it starts a guest: proved by an
+ * attempt with a marked, empty machine.  VMF_REFUSED says how to activate it.
+ */
+int vmf_move_check_hook(
+    struct vmf_host *host, const char *held_dir, struct vmf_error *err);
+
+#endif

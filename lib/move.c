@@ -1,0 +1,430 @@
+/*
+ * move.c - see vmferry/move.h
+ *
+ * What stands in the journal, in this order, and what it means when the run
+ * died after it:
+ *
+ *	begin {...}	nothing was touched
+ *	held		the source is marked; --abort gives it back
+ *	stopped		the same, and the guest ran before
+ *	placed		everything is at the destination; --abort removes it
+ *	commit		decided: --resume goes on.  --abort only if the
+ *			destination says that nothing is defined
+ *	defined		the same
+ *	done		complete
+ *	undone		the source was given back
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <vmferry/held.h>
+#include <vmferry/lock.h>
+#include <vmferry/manifest.h>
+#include <vmferry/pack.h>
+
+#include "move_internal.h"
+
+#define PROBE_WORDS "vmferry start guard probe"
+
+void
+vmf_move_report_clear(struct vmf_move_report *report)
+{
+	size_t i;
+
+	for (i = 0; i < report->nimages; i++) {
+		free(report->images[i].source);
+		free(report->images[i].target);
+	}
+	free(report->images);
+	memset(report, 0, sizeof(*report));
+}
+
+int
+vmf_move_check_hook(
+    struct vmf_host *host, const char *held_dir, struct vmf_error *err)
+{
+	uint8_t id[VMF_ID_LEN];
+	char hex[2 * VMF_ID_LEN + 1], uuid[VMF_DOMAIN_UUID_TEXT];
+	struct vmf_error ignored;
+	bool refused = false;
+	int rc;
+
+	if (vmf_id_random(id, err) < 0)
+		return -1;
+	vmf_hex(id, VMF_ID_LEN, hex);
+	snprintf(uuid, sizeof(uuid), "%.8s-%.4s-4%.3s-8%.3s-%.12s", hex,
+	    hex + 8, hex + 13, hex + 17, hex + 20);
+	if (vmf_held_set(held_dir, uuid, PROBE_WORDS, err) < 0)
+		return -1;
+	rc = vmf_host_probe_start(host, uuid, PROBE_WORDS, &refused, err);
+	vmf_held_clear(held_dir, uuid, rc < 0 ? &ignored : err);
+	if (rc == 0 && !refused)
+		rc = vmf_fail(err, VMF_REFUSED,
+		    "libvirt does not ask vmferry's hook before it starts a "
+		    "guest; install /etc/libvirt/hooks/qemu.d/vmferry and "
+		    "run: systemctl reload libvirtd");
+	return rc;
+}
+
+/* ---- check ----------------------------------------------------------------
+ */
+
+int
+vmf_move_lock(struct move *m, const char *uuid, struct vmf_error *err)
+{
+	char path[4096], what[80];
+
+	snprintf(path, sizeof(path), "%s/%s.lock",
+	    m->o->lock_dir == NULL ? "/run/vmferry" : m->o->lock_dir, uuid);
+	snprintf(what, sizeof(what), "domain %s", uuid);
+	m->lock = vmf_lock_path(path, what, err);
+	return m->lock < 0 ? -1 : 0;
+}
+
+static int
+check_state(struct move *m, struct vmf_error *err)
+{
+	char reason[512];
+
+	if (vmf_held_get(
+		m->o->held_dir, m->state.uuid, reason, sizeof(reason), err) < 0)
+		return -1;
+	if (reason[0] != '\0')
+		return vmf_fail(
+		    err, VMF_REFUSED, "%s: %s", m->state.name, reason);
+	if (m->state.run == VMF_RUN_OFF)
+		return vmf_host_require_off(m->host, m->state.uuid, err);
+	if (m->state.run != VMF_RUN_RUNNING || !m->o->shutdown)
+		return vmf_fail(err, VMF_REFUSED,
+		    "%s is %s; shut it down first%s", m->state.name,
+		    vmf_host_run_name(m->state.run),
+		    m->state.run == VMF_RUN_RUNNING
+			? ", or let --shutdown do so"
+			: "");
+	return 0;
+}
+
+static int
+open_pack(struct move *m, bool running, struct vmf_error *err)
+{
+	struct vmf_pack_options o = {
+	    .secrets = true,
+	    .running = running,
+	    .chunk = m->o->chunk,
+	    .scratch = m->o->scratch,
+	};
+
+	vmf_pack_free(m->pack);
+	m->pack = vmf_pack_open(m->host, m->state.uuid, m->id, &o, err);
+	return m->pack == NULL ? -1 : 0;
+}
+
+/* The XML as the destination will define it. */
+static int
+rewrite(struct move *m, struct vmf_error *err)
+{
+	struct vmf_domain_change change = {
+	    .map = m->o->map,
+	    .name = m->o->name,
+	    .new_identity = m->o->new_identity,
+	};
+	const char *xml = vmf_pack_xml(m->pack);
+	struct vmf_domain *dom =
+	    vmf_domain_parse(xml, strlen(xml), m->state.name, err);
+	const struct vmf_domain_model *model;
+	int rc = -1;
+
+	if (dom == NULL || vmf_domain_rewrite(dom, &change, err) < 0)
+		goto out;
+	model = vmf_domain_model(dom, err);
+	if (model == NULL)
+		goto out;
+	snprintf(m->name_there, sizeof(m->name_there), "%s", model->name);
+	snprintf(m->uuid_there, sizeof(m->uuid_there), "%s", model->uuid);
+	m->xml_there = vmf_domain_format(dom, NULL, err);
+	rc = m->xml_there == NULL ? -1 : 0;
+out:
+	vmf_domain_free(dom);
+	return rc;
+}
+
+/* What check and receive have in common. */
+static json_t *
+placement_request(const struct move *m, const char *what)
+{
+	const char *const *disk = m->o->overwrite;
+	json_t *overwrite = json_array();
+
+	for (; disk != NULL && *disk != NULL; disk++)
+		json_array_append_new(overwrite, json_string(*disk));
+	return json_pack("{s:s, s:s, s:o, s:I, s:b, s:b}", "do", what, "xml",
+	    m->xml_there, "overwrite", overwrite, "allow",
+	    (json_int_t)m->o->allow, "replace", m->o->replace, "readback",
+	    m->o->readback);
+}
+
+static int
+fill_report(struct move *m, const json_t *targets,
+    struct vmf_move_report *report, struct vmf_error *err)
+{
+	const struct vmf_package_info *info = vmf_pack_info(m->pack);
+	size_t i;
+
+	memcpy(report->id, m->id_text, sizeof(report->id));
+	memcpy(report->name, m->name_there, sizeof(report->name));
+	memcpy(report->uuid, m->uuid_there, sizeof(report->uuid));
+	report->size = vmf_pack_size(m->pack);
+	report->images = calloc(info->nimages + 1, sizeof(*report->images));
+	if (report->images == NULL)
+		return vmf_fail_errno(err, VMF_IO, "report");
+	for (i = 0; i < info->nimages; i++) {
+		struct vmf_move_image *image = &report->images[i];
+		const char *target =
+		    json_string_value(json_array_get(targets, i));
+
+		report->nimages++;
+		snprintf(image->name, sizeof(image->name), "%s",
+		    info->images[i].name);
+		image->size = info->images[i].geo.size;
+		image->source = strdup(info->images[i].path);
+		image->target = strdup(target == NULL ? "" : target);
+		if (image->source == NULL || image->target == NULL)
+			return vmf_fail_errno(err, VMF_IO, "report");
+	}
+	return 0;
+}
+
+static int
+check_far(struct move *m, struct vmf_ssh *ssh, struct vmf_move_report *report,
+    struct vmf_error *err)
+{
+	json_t *request, *answer;
+	char *head;
+	int rc;
+
+	if (vmf_move_far_open(&m->far, ssh, m->o, err) < 0)
+		return -1;
+	head = vmf_manifest_format_head(vmf_pack_info(m->pack), NULL, err);
+	if (head == NULL)
+		return -1;
+	request = placement_request(m, "check");
+	json_object_set_new(request, "head", json_string(head));
+	free(head);
+	answer = vmf_move_far_ask(&m->far, request, err);
+	if (answer == NULL)
+		return -1;
+	rc = fill_report(m, json_object_get(answer, "targets"), report, err);
+	json_decref(answer);
+	return rc;
+}
+
+static int
+check(struct move *m, struct vmf_ssh *ssh, const char *domain,
+    struct vmf_move_report *report, struct vmf_error *err)
+{
+	vmf_move_enter(m, "check", "");
+	if (vmf_host_state(m->host, domain, &m->state, err) < 0 ||
+	    vmf_move_lock(m, m->state.uuid, err) < 0 ||
+	    check_state(m, err) < 0 || vmf_id_random(m->id, err) < 0)
+		return -1;
+	vmf_hex(m->id, VMF_ID_LEN, m->id_text);
+	if (open_pack(m, m->state.run == VMF_RUN_RUNNING, err) < 0 ||
+	    rewrite(m, err) < 0 || check_far(m, ssh, report, err) < 0)
+		return -1;
+	return vmf_move_check_hook(m->host, m->o->held_dir, err);
+}
+
+/* ---- stop
+ * -------------------------------------------------------------------- */
+
+static int
+begin_journal(struct move *m, struct vmf_error *err)
+{
+	json_t *facts = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b}",
+	    "domain", m->state.name, "uuid", m->state.uuid, "dest", m->o->dest,
+	    "uuid_there", m->uuid_there, "running",
+	    m->state.run == VMF_RUN_RUNNING, "start", m->o->start, "autostart",
+	    m->state.autostart, "replace", m->o->replace);
+	char *text = facts == NULL ? NULL : json_dumps(facts, JSON_COMPACT);
+	int rc = -1;
+
+	json_decref(facts);
+	if (text == NULL)
+		return vmf_fail(err, VMF_IO, "journal: no memory");
+	m->journal = vmf_journal_create(m->o->moves_dir, m->id, err);
+	if (m->journal != NULL &&
+	    vmf_journal_keep(
+		m->journal, "source.xml", vmf_pack_xml(m->pack), err) == 0 &&
+	    vmf_journal_keep(
+		m->journal, "destination.xml", m->xml_there, err) == 0 &&
+	    vmf_journal_add(m->journal, "begin", err, "%s", text) == 0)
+		rc = 0;
+	free(text);
+	return rc;
+}
+
+static int
+wait_until_off(struct move *m, struct vmf_error *err)
+{
+	const struct timespec tick = {0, 200000000};
+	double until = vmf_move_clock() + m->o->shutdown_timeout;
+	struct vmf_host_state state;
+
+	do {
+		if (vmf_progress_check(m->o->engine.progress, err) < 0 ||
+		    vmf_host_state(m->host, m->state.uuid, &state, err) < 0)
+			return -1;
+		if (state.run == VMF_RUN_OFF)
+			return 0;
+		nanosleep(&tick, NULL);
+	} while (vmf_move_clock() < until);
+	return vmf_fail(err, VMF_HYPERVISOR,
+	    "%s did not shut down within %u seconds and runs on; shut it down "
+	    "by hand or allow more with --shutdown-timeout",
+	    m->state.name, m->o->shutdown_timeout);
+}
+
+/* The mark first: from here on nobody starts the guest behind our back. */
+static int
+stop(struct move *m, struct vmf_error *err)
+{
+	bool running = m->state.run == VMF_RUN_RUNNING;
+
+	if (begin_journal(m, err) < 0)
+		return -1;
+	m->marked = true;
+	if (vmf_move_mark(m, "is being moved to", err) < 0 ||
+	    vmf_journal_add(m->journal, "held", err, "%s", m->state.uuid) < 0)
+		return -1;
+	m->stopped_at = vmf_move_clock();
+	if (running) {
+		vmf_move_enter(m, "stop", m->state.name);
+		if (vmf_host_shutdown(m->host, m->state.uuid, err) < 0 ||
+		    wait_until_off(m, err) < 0)
+			return -1;
+		m->stopped = true;
+		if (vmf_journal_add(
+			m->journal, "stopped", err, "%s", m->state.uuid) < 0)
+			return -1;
+	}
+	/* Off it must be, whoever was quick between check and mark. */
+	return open_pack(m, false, err);
+}
+
+/* ---- copy
+ * ---------------------------------------------------------------------- */
+
+static int
+compare_roots(const struct move *m, const json_t *answer,
+    const struct vmf_totals *totals, struct vmf_move_report *report,
+    struct vmf_error *err)
+{
+	const json_t *roots = json_object_get(answer, "roots");
+	char here[2 * VMF_SHA_LEN + 1];
+	size_t i;
+
+	for (i = 0; i < report->nimages; i++) {
+		const char *there = json_string_value(json_array_get(roots, i));
+
+		memcpy(report->images[i].root, totals[i].root, VMF_SHA_LEN);
+		vmf_hex(totals[i].root, VMF_SHA_LEN, here);
+		if (there == NULL || strcmp(here, there) != 0)
+			return vmf_fail(err, VMF_INTEGRITY,
+			    "disk %s: the root at %s is not the one sent",
+			    report->images[i].name, m->o->dest);
+	}
+	report->stored =
+	    (uint64_t)json_integer_value(json_object_get(answer, "stored"));
+	return 0;
+}
+
+/* A failure at the far end shows here as a write that fails; its own word
+ * says more. */
+static int
+send_package(struct move *m, struct vmf_totals *totals, struct vmf_error *err)
+{
+	struct vmf_error said;
+	json_t *answer;
+
+	if (vmf_move_far_send(&m->far, placement_request(m, "receive"), err) <
+	    0)
+		return -1;
+	if (vmf_pack_write(m->pack, vmf_wire_out(&m->far.wire), &m->o->engine,
+		totals, err) == 0 &&
+	    vmf_wire_end(&m->far.wire, err) == 0)
+		return 0;
+	if (err->class != VMF_REMOTE)
+		return -1;
+	m->far.lost = true;
+	answer = vmf_move_far_answer(&m->far, &said);
+	json_decref(answer);
+	if (answer == NULL && said.class != VMF_REMOTE)
+		*err = said;
+	return -1;
+}
+
+static int
+copy(struct move *m, struct vmf_move_report *report, struct vmf_error *err)
+{
+	struct vmf_totals *totals =
+	    calloc(report->nimages + 1, sizeof(*totals));
+	json_t *answer;
+	int rc = -1;
+
+	if (totals == NULL)
+		return vmf_fail_errno(err, VMF_IO, "copy");
+	vmf_move_enter(m, "copy", "");
+	if (m->o->engine.progress != NULL)
+		atomic_store(&m->o->engine.progress->total, report->size);
+	if (send_package(m, totals, err) < 0)
+		goto out;
+	vmf_move_enter(m, "verify", "");
+	answer = vmf_move_far_answer(&m->far, err);
+	if (answer == NULL)
+		goto out;
+	m->placed = true;
+	rc = compare_roots(m, answer, totals, report, err);
+	json_decref(answer);
+	if (rc == 0)
+		rc = vmf_journal_add(
+		    m->journal, "placed", err, "%s", m->o->dest);
+	report->sent = m->far.wire.sent;
+out:
+	free(totals);
+	return rc;
+}
+
+int
+vmf_move(struct vmf_host *host, struct vmf_ssh *ssh, const char *domain,
+    const struct vmf_move_options *options, struct vmf_move_report *report,
+    struct vmf_error *err)
+{
+	struct move m = {.o = options, .host = host, .lock = -1};
+	double started = vmf_move_clock();
+	bool start;
+	int rc;
+
+	memset(report, 0, sizeof(*report));
+	rc = check(&m, ssh, domain, report, err);
+	if (rc < 0 || options->dry_run)
+		goto out;
+	if (stop(&m, err) < 0 || copy(&m, report, err) < 0) {
+		vmf_move_give_back(&m, err);
+		rc = -1;
+		goto out;
+	}
+	start = m.stopped || options->start;
+	rc = vmf_move_commit(&m, err);
+	if (rc == 0)
+		rc = vmf_move_activate(&m, start, err);
+	report->running = rc == 0 && start;
+	report->seconds = vmf_move_clock() - started;
+	if (report->running && m.stopped)
+		report->downtime = vmf_move_clock() - m.stopped_at;
+out:
+	vmf_move_close(&m);
+	return rc;
+}

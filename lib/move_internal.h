@@ -1,0 +1,49 @@
+/*
+ * move_internal.h - what the files of a move share (lib/move*.c only)
+ */
+#ifndef VMFERRY_MOVE_INTERNAL_H
+#define VMFERRY_MOVE_INTERNAL_H
+
+#include <vmferry/held.h>
+#include <vmferry/pack.h>
+
+#include "move_far.h"
+
+struct move {
+	const struct vmf_move_options *o;
+	struct vmf_host *host;
+	struct vmf_move_far far;
+	struct vmf_journal *journal;
+	struct vmf_pack *pack;
+	int lock;
+	struct vmf_host_state state; /* of the domain, at the beginning */
+	uint8_t id[VMF_ID_LEN];
+	char id_text[2 * VMF_ID_LEN + 1];
+	char *xml_there; /* rewritten */
+	char name_there[VMF_MAP_NAME_MAX];
+	char uuid_there[VMF_DOMAIN_UUID_TEXT];
+	bool marked, stopped, placed;
+	double stopped_at;
+};
+
+/* Seconds, monotonic. */
+double vmf_move_clock(void);
+/* Tell whoever watches that a stage begins. */
+void
+vmf_move_enter(const struct move *m, const char *stage, const char *detail);
+/* One run at a time on a domain: VMF_BUSY. */
+int vmf_move_lock(struct move *m, const char *uuid, struct vmf_error *err);
+/* Set the mark: "NAME verb DEST by vmferry ...". */
+int vmf_move_mark(struct move *m, const char *verb, struct vmf_error *err);
+/*
+ * Undo what was done, as far as it goes; the failure's message stays err's,
+ * and what could not be undone is put in front of it.
+ */
+void vmf_move_give_back(struct move *m, struct vmf_error *err);
+/* The decision, and the definition there. */
+int vmf_move_commit(struct move *m, struct vmf_error *err);
+/* Start it there when asked, and close the journal. */
+int vmf_move_activate(struct move *m, bool start, struct vmf_error *err);
+void vmf_move_close(struct move *m);
+
+#endif

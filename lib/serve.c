@@ -1,0 +1,480 @@
+/*
+ * serve.c - see vmferry/serve.h
+ *
+ * Every request is a JSON object with a member "do"; the answer is
+ * {"ok": true, ...} or a failure.  A failed request leaves the session usable,
+ * except in the middle of a byte stream: then the answer is the last thing
+ * said, so that the source need not send the rest.
+ *
+ *	check	head xml overwrite[] allow replace	-> targets[]
+ *	receive	the same, then a package as a stream	-> roots[] ...
+ *	define	xml autostart replace
+ *	start	uuid
+ *	state	uuid					-> defined run
+ *	discard	id					-> removed[] left[]
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <vmferry/host.h>
+#include <vmferry/journal.h>
+#include <vmferry/manifest.h>
+#include <vmferry/place.h>
+#include <vmferry/serve.h>
+
+#include "wire.h"
+
+#define START_SECONDS 30
+
+struct serve {
+	const struct vmf_serve_options *options;
+	struct vmf_wire wire;
+	struct vmf_host *host;	     /* opened when first needed */
+	struct vmf_journal *journal; /* of the move being received */
+};
+
+static int
+need_host(struct serve *s, struct vmf_error *err)
+{
+	if (s->host == NULL)
+		s->host = vmf_host_open(s->options->connect, err);
+	return s->host == NULL ? -1 : 0;
+}
+
+/* A list of strings as a NULL-terminated array that borrows them. */
+static const char **
+string_list(const json_t *array, struct vmf_error *err)
+{
+	size_t n = json_array_size(array), i;
+	const char **list = calloc(n + 1, sizeof(*list));
+
+	if (list == NULL) {
+		vmf_fail_errno(err, VMF_IO, "request");
+		return NULL;
+	}
+	for (i = 0; i < n; i++) {
+		list[i] = json_string_value(json_array_get(array, i));
+		if (list[i] == NULL)
+			break;
+	}
+	return list;
+}
+
+static struct vmf_place *
+make_place(struct serve *s, const struct vmf_package_info *info,
+    const json_t *request, struct vmf_error *err)
+{
+	const char **overwrite =
+	    string_list(json_object_get(request, "overwrite"), err);
+	struct vmf_place_options o = {
+	    .overwrite = overwrite,
+	    .allow =
+		(uint32_t)json_integer_value(json_object_get(request, "allow")),
+	    .trusted = true,
+	    .define = true,
+	    .replace = json_is_true(json_object_get(request, "replace")),
+	    .readback = !json_is_false(json_object_get(request, "readback")),
+	    .scratch = s->options->scratch,
+	};
+	struct vmf_place *place = NULL;
+
+	if (overwrite == NULL || need_host(s, err) < 0)
+		goto out;
+	place = vmf_place_new(
+	    info, vmf_wire_text(request, "xml"), s->host, &o, err);
+out:
+	free(overwrite);
+	return place;
+}
+
+/* ---- check ------------------------------------------------------------- */
+
+static json_t *
+target_list(const struct vmf_package_info *info, const struct vmf_place *place)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < info->nimages; i++)
+		json_array_append_new(
+		    list, json_string(vmf_place_image(place, i)));
+	return list;
+}
+
+static json_t *
+do_check(struct serve *s, const json_t *request, struct vmf_error *err)
+{
+	const char *head = vmf_wire_text(request, "head");
+	struct vmf_manifest *m = vmf_manifest_parse(head, strlen(head), err);
+	struct vmf_place *place = NULL;
+	json_t *answer = NULL;
+
+	if (m == NULL)
+		return NULL;
+	place = make_place(s, vmf_manifest_info(m), request, err);
+	if (place != NULL && vmf_place_check_targets(place, err) == 0)
+		answer = json_pack("{s:b, s:o}", "ok", 1, "targets",
+		    target_list(vmf_manifest_info(m), place));
+	vmf_place_free(place);
+	vmf_manifest_free(m);
+	return answer;
+}
+
+/* ---- receive ------------------------------------------------------------ */
+
+/* Note what this move made, by inode, so that discard removes just that. */
+static int
+note_placed(struct serve *s, const char *path, struct vmf_error *err)
+{
+	struct stat st;
+	json_t *entry;
+	char *text;
+	int rc;
+
+	if (stat(path, &st) < 0)
+		return vmf_fail_errno(err, VMF_IO, "%s", path);
+	entry = json_pack("{s:s%, s:I, s:I, s:b}", "path", path, strlen(path),
+	    "dev", (json_int_t)st.st_dev, "ino", (json_int_t)st.st_ino, "file",
+	    S_ISREG(st.st_mode));
+	text = entry == NULL ? NULL : json_dumps(entry, JSON_COMPACT);
+	json_decref(entry);
+	if (text == NULL)
+		return vmf_fail(err, VMF_IO, "%s: cannot be noted", path);
+	rc = vmf_journal_add(s->journal, "placed", err, "%s", text);
+	free(text);
+	return rc;
+}
+
+static json_t *
+root_list(struct vmf_package_reader *r, const struct vmf_package_info *info)
+{
+	char hex[2 * VMF_SHA_LEN + 1];
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < info->nimages; i++) {
+		vmf_hex(
+		    vmf_package_reader_totals(r, i)->root, VMF_SHA_LEN, hex);
+		json_array_append_new(list, json_string(hex));
+	}
+	return list;
+}
+
+static json_t *
+place_package(struct serve *s, struct vmf_package_reader *r,
+    const json_t *request, struct vmf_error *err)
+{
+	const struct vmf_package_info *info = vmf_package_reader_info(r);
+	struct vmf_place *place = make_place(s, info, request, err);
+	struct vmf_package_summary summary;
+	json_t *answer = NULL;
+	size_t i;
+
+	if (place == NULL)
+		return NULL;
+	s->journal = vmf_journal_create(s->options->moves_dir, info->id, err);
+	if (s->journal == NULL ||
+	    vmf_journal_add(s->journal, "receive", err, "%s %s",
+		vmf_place_uuid(place), vmf_place_name(place)) < 0 ||
+	    vmf_place_restore(place, r, &s->options->engine, &summary, err) < 0)
+		goto out;
+	for (i = 0; i < info->nimages; i++)
+		if (note_placed(s, vmf_place_image(place, i), err) < 0)
+			goto out;
+	for (i = 0; i < info->nfiles; i++)
+		if (note_placed(s, vmf_place_file(place, i), err) < 0)
+			goto out;
+	answer = json_pack("{s:b, s:o, s:I, s:I, s:I}", "ok", 1, "roots",
+	    root_list(r, info), "bytes", (json_int_t)summary.bytes, "size",
+	    (json_int_t)summary.size, "stored", (json_int_t)summary.stored);
+out:
+	vmf_place_free(place);
+	return answer;
+}
+
+static json_t *
+do_receive(struct serve *s, const json_t *request, struct vmf_error *err)
+{
+	struct vmf_package_reader_options o = {.scratch = s->options->scratch};
+	struct vmf_package_reader *r;
+	json_t *answer = NULL;
+
+	r = vmf_package_reader_open(vmf_wire_in(&s->wire), &o, err);
+	if (r != NULL)
+		answer = place_package(s, r, request, err);
+	vmf_package_reader_free(r);
+	/* The package's reader has seen the end of the stream. */
+	return answer;
+}
+
+/* ---- define, start, state ------------------------------------------------ */
+
+/* Already defined with this very name and UUID: a repeated request. */
+static int
+is_defined(struct serve *s, const char *xml, char uuid[VMF_DOMAIN_UUID_TEXT],
+    bool *defined, struct vmf_error *err)
+{
+	struct vmf_domain *dom =
+	    vmf_domain_parse(xml, strlen(xml), "domain.xml", err);
+	const struct vmf_domain_model *model;
+	struct vmf_host_state state;
+	int rc = -1;
+
+	if (dom == NULL)
+		return -1;
+	model = vmf_domain_model(dom, err);
+	if (model != NULL &&
+	    vmf_host_find(s->host, model->uuid, &state, defined, err) == 0) {
+		memcpy(uuid, model->uuid, VMF_DOMAIN_UUID_TEXT);
+		*defined = *defined && strcmp(state.name, model->name) == 0 &&
+			   state.persistent;
+		rc = 0;
+	}
+	vmf_domain_free(dom);
+	return rc;
+}
+
+static json_t *
+do_define(struct serve *s, const json_t *request, struct vmf_error *err)
+{
+	bool replace = json_is_true(json_object_get(request, "replace"));
+	bool again = json_is_true(json_object_get(request, "again"));
+	const char *xml = vmf_wire_text(request, "xml");
+	char uuid[VMF_DOMAIN_UUID_TEXT], *old = NULL;
+	bool defined = false;
+	int rc;
+
+	if (need_host(s, err) < 0 ||
+	    is_defined(s, xml, uuid, &defined, err) < 0)
+		return NULL;
+	if (again && defined)
+		return json_pack("{s:b}", "ok", 1);
+	if (vmf_host_define(s->host, xml, replace, &old, err) < 0)
+		return NULL;
+	rc = s->journal == NULL || old == NULL
+		 ? 0
+		 : vmf_journal_keep(s->journal, "replaced.xml", old, err);
+	free(old);
+	if (rc == 0 && json_is_true(json_object_get(request, "autostart")))
+		rc = vmf_host_set_autostart(s->host, uuid, true, err);
+	if (rc == 0 && s->journal != NULL)
+		rc = vmf_journal_add(s->journal, "defined", err, "%s", uuid);
+	return rc < 0 ? NULL : json_pack("{s:b}", "ok", 1);
+}
+
+static json_t *
+do_start(struct serve *s, const json_t *request, struct vmf_error *err)
+{
+	const struct timespec tick = {0, 100000000};
+	const char *uuid = vmf_wire_text(request, "uuid");
+	struct vmf_host_state state;
+	unsigned i;
+
+	if (need_host(s, err) < 0 ||
+	    vmf_host_state(s->host, uuid, &state, err) < 0)
+		return NULL;
+	if (state.run != VMF_RUN_RUNNING &&
+	    vmf_host_start(s->host, uuid, err) < 0)
+		return NULL;
+	for (i = 0; i < START_SECONDS * 10; i++) {
+		if (vmf_host_state(s->host, uuid, &state, err) < 0)
+			return NULL;
+		if (state.run == VMF_RUN_RUNNING)
+			return json_pack("{s:b}", "ok", 1);
+		nanosleep(&tick, NULL);
+	}
+	vmf_fail(err, VMF_HYPERVISOR, "%s was started but is %s", state.name,
+	    vmf_host_run_name(state.run));
+	return NULL;
+}
+
+static json_t *
+do_state(struct serve *s, const json_t *request, struct vmf_error *err)
+{
+	struct vmf_host_state state;
+	bool found;
+
+	if (need_host(s, err) < 0 ||
+	    vmf_host_find(s->host, vmf_wire_text(request, "uuid"), &state,
+		&found, err) < 0)
+		return NULL;
+	return json_pack("{s:b, s:b, s:s}", "ok", 1, "defined", found, "run",
+	    found ? vmf_host_run_name(state.run) : "");
+}
+
+/* ---- discard ----------------------------------------------------------------
+ */
+
+/* Remove one thing that "placed" names, if it is still that very file. */
+static int
+discard_one(const char *entry_text, json_t *removed, json_t *left,
+    struct vmf_error *err)
+{
+	json_t *entry = json_loads(entry_text, 0, NULL);
+	const char *path = vmf_wire_text(entry, "path");
+	bool same, file = json_is_true(json_object_get(entry, "file"));
+	struct stat st;
+	int rc = 0;
+
+	if (path[0] == '\0' || lstat(path, &st) < 0)
+		goto out;
+	same = (json_int_t)st.st_dev ==
+		   json_integer_value(json_object_get(entry, "dev")) &&
+	       (json_int_t)st.st_ino ==
+		   json_integer_value(json_object_get(entry, "ino"));
+	if (!file || !same) {
+		json_array_append_new(left, json_string(path));
+		goto out;
+	}
+	if (unlink(path) < 0)
+		rc = vmf_fail_errno(err, VMF_IO, "%s", path);
+	else
+		json_array_append_new(removed, json_string(path));
+out:
+	json_decref(entry);
+	return rc;
+}
+
+static int
+discard_all(struct serve *s, struct vmf_journal *j, json_t *removed,
+    json_t *left, struct vmf_error *err)
+{
+	const char *receive = vmf_journal_find(j, "receive"), *line;
+	char uuid[VMF_DOMAIN_UUID_TEXT] = "";
+	struct vmf_host_state state;
+	bool found = false;
+	size_t i;
+
+	if (receive != NULL)
+		strncat(uuid, receive, VMF_DOMAIN_UUID_TEXT - 1);
+	if (uuid[0] != '\0' &&
+	    vmf_host_find(s->host, uuid, &state, &found, err) < 0)
+		return -1;
+	if (found && vmf_journal_find(j, "defined") != NULL)
+		return vmf_fail(err, VMF_REFUSED,
+		    "%s is defined here; nothing was removed", state.name);
+	for (i = 0; (line = vmf_journal_line(j, i)) != NULL; i++) {
+		const char *word = strstr(line, " placed ");
+
+		if (word != NULL &&
+		    discard_one(word + 8, removed, left, err) < 0)
+			return -1;
+	}
+	return vmf_journal_add(
+	    j, "discarded", err, "%zu files", json_array_size(removed));
+}
+
+static json_t *
+do_discard(struct serve *s, const json_t *request, struct vmf_error *err)
+{
+	json_t *removed = json_array(), *left = json_array();
+	struct vmf_journal *j = s->journal;
+
+	if (need_host(s, err) < 0)
+		goto fail;
+	if (j == NULL)
+		j = vmf_journal_open(
+		    s->options->moves_dir, vmf_wire_text(request, "id"), err);
+	/* Nothing was ever received: nothing is to be removed. */
+	if (j == NULL && err->class != VMF_REFUSED)
+		goto fail;
+	if (j != NULL && discard_all(s, j, removed, left, err) < 0) {
+		if (j != s->journal)
+			vmf_journal_free(j);
+		goto fail;
+	}
+	if (j != s->journal)
+		vmf_journal_free(j);
+	return json_pack(
+	    "{s:b, s:o, s:o}", "ok", 1, "removed", removed, "left", left);
+fail:
+	json_decref(removed);
+	json_decref(left);
+	return NULL;
+}
+
+/* ---- the loop
+ * ------------------------------------------------------------------ */
+
+static json_t *
+do_hello(struct serve *s, const json_t *request, struct vmf_error *err)
+{
+	struct vmf_host_facts facts;
+
+	(void)request;
+	if (need_host(s, err) < 0 || vmf_host_facts(s->host, &facts, err) < 0)
+		return NULL;
+	return json_pack("{s:b, s:s, s:s, s:s}", "ok", 1, "version",
+	    VMF_VERSION, "hostname", facts.hostname, "uuid", facts.uuid);
+}
+
+static const struct {
+	const char *word;
+	json_t *(*run)(
+	    struct serve *s, const json_t *request, struct vmf_error *err);
+	bool stream; /* a byte stream follows the request */
+} requests[] = {
+    {"hello", do_hello, false},
+    {"check", do_check, false},
+    {"receive", do_receive, true},
+    {"define", do_define, false},
+    {"start", do_start, false},
+    {"state", do_state, false},
+    {"discard", do_discard, false},
+};
+
+static int
+answer_one(struct serve *s, const json_t *request, struct vmf_error *err)
+{
+	const char *word = vmf_wire_text(request, "do");
+	size_t i, n = sizeof(requests) / sizeof(requests[0]);
+	struct vmf_error failure = {0};
+	json_t *answer = NULL;
+	bool over = false;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(requests[i].word, word) == 0)
+			break;
+	if (i == n)
+		vmf_fail(&failure, VMF_USAGE,
+		    "'%s' is not known here: needs a newer vmferry", word);
+	else
+		answer = requests[i].run(s, request, &failure);
+	if (answer == NULL) {
+		answer = vmf_wire_failure(&failure);
+		over = i < n && requests[i].stream;
+	}
+	if (vmf_wire_send(&s->wire, answer, err) < 0)
+		return -1;
+	if (over)
+		*err = failure;
+	return over ? -1 : 0;
+}
+
+int
+vmf_serve(struct vmf_in in, struct vmf_out out,
+    const struct vmf_serve_options *options, struct vmf_error *err)
+{
+	struct serve s = {.options = options};
+	json_t *request;
+	int rc;
+
+	if (vmf_wire_init(&s.wire, in, out, err) < 0)
+		return -1;
+	rc = vmf_wire_say_hello(&s.wire, err);
+	while (rc == 0 && (request = vmf_wire_receive(&s.wire, err)) != NULL) {
+		rc = answer_one(&s, request, err);
+		json_decref(request);
+	}
+	if (rc == 0 && err->class != VMF_OK)
+		rc = -1;
+	vmf_journal_free(s.journal);
+	vmf_host_free(s.host);
+	vmf_wire_clear(&s.wire);
+	return rc;
+}
