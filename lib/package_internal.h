@@ -60,6 +60,42 @@ size_t vmf_package_sums_line(const char *name,
     const uint8_t digest[VMF_SHA_LEN], char line[PACKAGE_SUM_LINE]);
 
 /*
+ * A package's members as they are read, one after the other: look at the next,
+ * open it by the name it must have, read it, close it.
+ */
+#define PACKAGE_SKIP_LEN ((size_t)256 << 10)
+struct vmf_package_member {
+	struct vmf_tar_reader *tar;
+	struct vmf_tar_member head; /* the next or present one ... */
+	bool seen;		    /* ... was looked at */
+	bool open;		    /* ... and is being read */
+	bool peek;		    /* skip what is not read, see tar.h */
+	uint64_t left;		    /* bytes of it */
+	struct vmf_sha *sha;
+	struct vmf_package_sums *sums; /* of those closed as listed */
+	uint8_t *skip;		       /* PACKAGE_SKIP_LEN, for anybody */
+};
+/* A zeroed m; fd -1, or to peek into.  Clear it also after a failure. */
+int vmf_package_member_init(struct vmf_package_member *m, struct vmf_in in,
+    int fd, const char *scratch, struct vmf_error *err);
+void vmf_package_member_clear(struct vmf_package_member *m);
+/* The next member's header is in head; its absence is damage. */
+int
+vmf_package_member_look(struct vmf_package_member *m, struct vmf_error *err);
+/* The next member must have this name, and at most max bytes; opens it. */
+int vmf_package_member_expect(struct vmf_package_member *m, const char *name,
+    uint64_t max, struct vmf_error *err);
+int vmf_package_member_read(struct vmf_package_member *m, void *buf, size_t len,
+    size_t *got, struct vmf_error *err);
+/* Reads what is left; digest (may be NULL) gets that of the whole. */
+int vmf_package_member_close(struct vmf_package_member *m, bool listed,
+    uint8_t *digest, struct vmf_error *err);
+/* All of these for a whole member, with a NUL after it; the caller frees it. */
+char *vmf_package_member_text(struct vmf_package_member *m, const char *name,
+    uint64_t max, bool listed, size_t *len, uint8_t *digest,
+    struct vmf_error *err);
+
+/*
  * Follows the objects of an image as their bytes pass, in pieces of any size:
  * headers, order, one id, geometry and segments as announced.  It makes the
  * digest of the list of digests that must come later.

@@ -15,8 +15,6 @@
 
 #include "package_internal.h"
 
-#define SKIP_LEN ((size_t)256 << 10)
-
 enum item {
 	ITEM_NONE,
 	ITEM_FILE,
@@ -24,126 +22,18 @@ enum item {
 };
 
 struct vmf_package_reader {
-	struct vmf_tar_reader *tar;
+	struct vmf_package_member m; /* the next or present one */
 	struct vmf_manifest *manifest;
 	const struct vmf_package_info *info;
 	char *xml;
 	size_t xml_len;
-	bool peek;
-
-	struct vmf_tar_member member; /* the next or present one ... */
-	bool have_member;	      /* ... its header was read */
-	bool open;		      /* ... and it is being read */
-	uint64_t left;		      /* of it */
-	struct vmf_sha *sha;
-	struct vmf_package_sums *sums;
 
 	enum item item;
 	size_t file, image; /* present or next */
 	struct vmf_package_track *track;
 	struct vmf_package_tracked *tracked; /* one for each image */
-	uint8_t *skip;			     /* SKIP_LEN */
 	bool has_signature;
 };
-
-/* --- members */
-
-/* Look at the next member; its absence is damage, as END is the last. */
-static int
-look(struct vmf_package_reader *r, struct vmf_error *err)
-{
-	int more;
-
-	if (r->have_member)
-		return 0;
-	more = vmf_tar_reader_next(r->tar, &r->member, err);
-	if (more == 0)
-		return vmf_fail(
-		    err, VMF_INTEGRITY, "is cut short: its END is missing");
-	r->have_member = more > 0;
-	return more < 0 ? -1 : 0;
-}
-
-/* The next member must be this; opens it. */
-static int
-expect(struct vmf_package_reader *r, const char *name, uint64_t max,
-    struct vmf_error *err)
-{
-	if (look(r, err) < 0)
-		return -1;
-	if (strcmp(r->member.name, name) != 0)
-		return vmf_fail(err, VMF_INTEGRITY,
-		    "member %s where %s comes next", r->member.name, name);
-	if (r->member.size > max)
-		return vmf_fail(err, VMF_INTEGRITY,
-		    "member %s is larger than %" PRIu64 " bytes", name, max);
-	r->open = true;
-	r->left = r->member.size;
-	return 0;
-}
-
-static int
-read_member(struct vmf_package_reader *r, void *buf, size_t len, size_t *got,
-    struct vmf_error *err)
-{
-	size_t want = len < r->left ? len : (size_t)r->left;
-
-	if (vmf_tar_reader_read(r->tar, buf, want, got, err) < 0 ||
-	    vmf_sha_update(r->sha, buf, *got, err) < 0)
-		return -1;
-	if (*got < want)
-		return vmf_fail(
-		    err, VMF_INTEGRITY, "%s is cut short", r->member.name);
-	r->left -= want;
-	return 0;
-}
-
-/* digest (may be NULL) gets its digest; listed: SHA256SUMS must name it. */
-static int
-close_member(struct vmf_package_reader *r, bool listed, uint8_t *digest,
-    struct vmf_error *err)
-{
-	uint8_t sum[VMF_SHA_LEN];
-	size_t got, want;
-
-	while (r->left > 0 && !r->peek) {
-		want = r->left < SKIP_LEN ? (size_t)r->left : SKIP_LEN;
-		if (read_member(r, r->skip, want, &got, err) < 0)
-			return -1;
-	}
-	r->have_member = r->open = false;
-	if (vmf_sha_final(r->sha, sum, err) < 0)
-		return -1;
-	if (digest != NULL)
-		memcpy(digest, sum, VMF_SHA_LEN);
-	return listed ? vmf_package_sums_add(r->sums, r->member.name, sum, err)
-		      : 0;
-}
-
-/* A whole member of at most max bytes, with a NUL after it. */
-static char *
-read_text(struct vmf_package_reader *r, const char *name, uint64_t max,
-    bool listed, size_t *len, uint8_t *digest, struct vmf_error *err)
-{
-	char *text;
-	size_t got;
-
-	if (expect(r, name, max, err) < 0)
-		return NULL;
-	*len = (size_t)r->left;
-	text = malloc(*len + 1);
-	if (text == NULL) {
-		vmf_fail_errno(err, VMF_IO, "%s", name);
-		return NULL;
-	}
-	if (read_member(r, text, *len, &got, err) < 0 ||
-	    close_member(r, listed, digest, err) < 0) {
-		free(text);
-		return NULL;
-	}
-	text[*len] = '\0';
-	return text;
-}
 
 /* --- opening */
 
@@ -155,10 +45,10 @@ static int
 name_the_stranger(struct vmf_package_reader *r, struct vmf_error *err)
 {
 	size_t len;
-	const uint8_t *b = vmf_tar_reader_ahead(r->tar, &len);
+	const uint8_t *b = vmf_tar_reader_ahead(r->m.tar, &len);
 	struct vmf_error why = *err;
 
-	if (why.class != VMF_INTEGRITY || vmf_tar_reader_bytes(r->tar) > 0)
+	if (why.class != VMF_INTEGRITY || vmf_tar_reader_bytes(r->m.tar) > 0)
 		return -1;
 	if (len == 0)
 		return vmf_fail(
@@ -178,13 +68,13 @@ read_head(struct vmf_package_reader *r, struct vmf_error *err)
 	size_t len;
 	char *text;
 
-	if (look(r, err) < 0)
+	if (vmf_package_member_look(&r->m, err) < 0)
 		return name_the_stranger(r, err);
-	if (strcmp(r->member.name, PACKAGE_HEAD) != 0)
+	if (strcmp(r->m.head.name, PACKAGE_HEAD) != 0)
 		return vmf_fail(err, VMF_INTEGRITY,
 		    "is a tar file, but no vmferry package");
-	text = read_text(
-	    r, PACKAGE_HEAD, VMF_PACKAGE_JSON_MAX, true, &len, NULL, err);
+	text = vmf_package_member_text(
+	    &r->m, PACKAGE_HEAD, VMF_PACKAGE_JSON_MAX, true, &len, NULL, err);
 	if (text == NULL)
 		return -1;
 	r->manifest = vmf_manifest_parse(text, len, err);
@@ -218,33 +108,23 @@ open_reader(struct vmf_in in, int fd,
 {
 	struct vmf_package_reader *r = calloc(1, sizeof(*r));
 
-	if (r == NULL)
-		goto no_memory;
-	r->peek = fd >= 0;
-	r->skip = malloc(SKIP_LEN);
-	if (r->skip == NULL)
-		goto no_memory;
-	r->sha = vmf_sha_new(err);
-	if (r->sha == NULL)
-		goto fail;
-	r->sums = vmf_package_sums_new(options->scratch, err);
-	if (r->sums == NULL)
+	if (r == NULL) {
+		vmf_fail_errno(err, VMF_IO, "package");
+		return NULL;
+	}
+	if (vmf_package_member_init(&r->m, in, fd, options->scratch, err) < 0)
 		goto fail;
 	r->track = vmf_package_track_new(err);
 	if (r->track == NULL)
 		goto fail;
-	r->tar = r->peek ? vmf_tar_reader_peek(fd, err)
-			 : vmf_tar_reader_new(in, err);
-	if (r->tar == NULL || read_head(r, err) < 0 ||
+	if (read_head(r, err) < 0 ||
 	    check_expected(r, options->expect, err) < 0)
 		goto fail;
-	r->xml = read_text(
-	    r, PACKAGE_XML, VMF_PACKAGE_XML_MAX, true, &r->xml_len, NULL, err);
+	r->xml = vmf_package_member_text(&r->m, PACKAGE_XML,
+	    VMF_PACKAGE_XML_MAX, true, &r->xml_len, NULL, err);
 	if (r->xml == NULL)
 		goto fail;
 	return r;
-no_memory:
-	vmf_fail_errno(err, VMF_IO, "package");
 fail:
 	vmf_package_reader_free(r);
 	return NULL;
@@ -280,15 +160,15 @@ is_segment(const struct vmf_package_reader *r, uint64_t *off)
 {
 	const struct vmf_package_image *image = &r->info->images[r->image];
 	struct vmf_tar_member wanted;
-	const char *slash = strrchr(r->member.name, '/');
+	const char *slash = strrchr(r->m.head.name, '/');
 	char *end;
 
-	if (slash == NULL || r->member.dir)
+	if (slash == NULL || r->m.head.dir)
 		return false;
 	/* Lax, but what it gives is made a name again and compared. */
 	*off = strtoull(slash + 1, &end, 16);
 	vmf_package_name_segment(&wanted, image, *off);
-	return strcmp(wanted.name, r->member.name) == 0;
+	return strcmp(wanted.name, r->m.head.name) == 0;
 }
 
 /* The next segment: 1; the image is over: 0. */
@@ -297,17 +177,17 @@ next_segment(struct vmf_package_reader *r, struct vmf_error *err)
 {
 	uint64_t off;
 
-	if (look(r, err) < 0)
+	if (vmf_package_member_look(&r->m, err) < 0)
 		return -1;
 	if (!is_segment(r, &off))
 		return 0;
-	if (r->member.size == 0 || r->member.size > VMF_SEGMENT_MAX)
+	if (r->m.head.size == 0 || r->m.head.size > VMF_SEGMENT_MAX)
 		return vmf_fail(
-		    err, VMF_INTEGRITY, "%s: impossible size", r->member.name);
-	if (!r->peek && vmf_package_track_segment(r->track, off, err) < 0)
-		return vmf_wrap(err, "%s", r->member.name);
-	r->open = true;
-	r->left = r->member.size;
+		    err, VMF_INTEGRITY, "%s: impossible size", r->m.head.name);
+	if (!r->m.peek && vmf_package_track_segment(r->track, off, err) < 0)
+		return vmf_wrap(err, "%s", r->m.head.name);
+	r->m.open = true;
+	r->m.left = r->m.head.size;
 	return 1;
 }
 
@@ -320,18 +200,20 @@ read_image(struct vmf_package_reader *r, uint8_t *buf, size_t len, size_t *got,
 
 	for (*got = 0; *got < len; *got += n) {
 		n = 0;
-		if (!r->open) {
+		if (!r->m.open) {
 			more = next_segment(r, err);
 			if (more <= 0)
 				return more;
 		}
-		if (read_member(r, buf + *got, len - *got, &n, err) < 0)
+		if (vmf_package_member_read(
+			&r->m, buf + *got, len - *got, &n, err) < 0)
 			return -1;
 		if (vmf_package_track_bytes(r->track, buf + *got, n, err) < 0 ||
-		    (r->left == 0 &&
+		    (r->m.left == 0 &&
 			vmf_package_track_segment_end(r->track, err) < 0))
-			return vmf_wrap(err, "%s", r->member.name);
-		if (r->left == 0 && close_member(r, true, NULL, err) < 0)
+			return vmf_wrap(err, "%s", r->m.head.name);
+		if (r->m.left == 0 &&
+		    vmf_package_member_close(&r->m, true, NULL, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -345,8 +227,8 @@ item_read(void *ctx, void *buf, size_t len, size_t *got, struct vmf_error *err)
 	*got = 0;
 	if (r->item == ITEM_IMAGE)
 		return read_image(r, buf, len, got, err);
-	if (r->item == ITEM_FILE && r->open)
-		return read_member(r, buf, len, got, err);
+	if (r->item == ITEM_FILE && r->m.open)
+		return vmf_package_member_read(&r->m, buf, len, got, err);
 	return 0;
 }
 
@@ -363,19 +245,19 @@ peek_image(struct vmf_package_reader *r, struct vmf_error *err)
 	int more;
 
 	while ((more = next_segment(r, err)) > 0)
-		r->have_member = r->open = false;
+		r->m.seen = r->m.open = false;
 	return more;
 }
 
 static int
 end_image(struct vmf_package_reader *r, struct vmf_error *err)
 {
-	size_t got = SKIP_LEN;
+	size_t got = PACKAGE_SKIP_LEN;
 
-	if (r->peek)
+	if (r->m.peek)
 		return peek_image(r, err);
-	while (got == SKIP_LEN)
-		if (read_image(r, r->skip, SKIP_LEN, &got, err) < 0)
+	while (got == PACKAGE_SKIP_LEN)
+		if (read_image(r, r->m.skip, PACKAGE_SKIP_LEN, &got, err) < 0)
 			return -1;
 	if (vmf_package_track_end(r->track, &r->tracked[r->image], err) < 0)
 		return vmf_wrap(err, "disk %s", r->info->images[r->image].name);
@@ -391,7 +273,7 @@ end_item(struct vmf_package_reader *r, struct vmf_error *err)
 	r->item = ITEM_NONE;
 	if (item == ITEM_FILE) {
 		r->file++;
-		return close_member(r, true, NULL, err);
+		return vmf_package_member_close(&r->m, true, NULL, err);
 	}
 	if (item == ITEM_IMAGE) {
 		r->item = ITEM_IMAGE;
@@ -407,9 +289,9 @@ static int
 begin_file(struct vmf_package_reader *r, const struct vmf_package_file *file,
     struct vmf_error *err)
 {
-	if (expect(r, file->name, file->size, err) < 0)
+	if (vmf_package_member_expect(&r->m, file->name, file->size, err) < 0)
 		return -1;
-	if (r->member.size != file->size)
+	if (r->m.head.size != file->size)
 		return vmf_fail(err, VMF_INTEGRITY,
 		    "%s is not of the size that was announced", file->name);
 	r->item = ITEM_FILE;
@@ -423,9 +305,9 @@ begin_image(struct vmf_package_reader *r, const struct vmf_package_image *image,
 	struct vmf_tar_member dir;
 
 	vmf_package_name_dir(&dir, image);
-	if (expect(r, dir.name, 0, err) < 0)
+	if (vmf_package_member_expect(&r->m, dir.name, 0, err) < 0)
 		return -1;
-	r->have_member = r->open = false;
+	r->m.seen = r->m.open = false;
 	vmf_package_track_image(r->track, r->info, r->image);
 	r->item = ITEM_IMAGE;
 	return 1;
@@ -460,13 +342,14 @@ read_lists(struct vmf_package_reader *r, struct vmf_error *err)
 
 	for (i = 0; i < r->info->nimages; i++) {
 		vmf_package_name_digests(&wanted, &r->info->images[i]);
-		if (expect(r, wanted.name, VMF_TAR_SIZE_MAX, err) < 0)
+		if (vmf_package_member_expect(
+			&r->m, wanted.name, VMF_TAR_SIZE_MAX, err) < 0)
 			return -1;
-		if (!r->peek && r->left != r->tracked[i].list_bytes)
+		if (!r->m.peek && r->m.left != r->tracked[i].list_bytes)
 			goto differs;
-		if (close_member(r, true, digest, err) < 0)
+		if (vmf_package_member_close(&r->m, true, digest, err) < 0)
 			return -1;
-		if (!r->peek &&
+		if (!r->m.peek &&
 		    memcmp(digest, r->tracked[i].list_digest, VMF_SHA_LEN) != 0)
 			goto differs;
 	}
@@ -485,14 +368,16 @@ read_sums(struct vmf_package_reader *r, uint8_t digest[VMF_SHA_LEN],
 	int more = 0;
 	size_t len, got;
 
-	if (vmf_package_sums_rewind(r->sums, err) < 0 ||
-	    expect(r, PACKAGE_SUMS, VMF_TAR_SIZE_MAX, err) < 0)
+	if (vmf_package_sums_rewind(r->m.sums, err) < 0 ||
+	    vmf_package_member_expect(
+		&r->m, PACKAGE_SUMS, VMF_TAR_SIZE_MAX, err) < 0)
 		return -1;
-	while (!r->peek &&
-	       (more = vmf_package_sums_next(r->sums, want, err)) > 0) {
+	while (!r->m.peek &&
+	       (more = vmf_package_sums_next(r->m.sums, want, err)) > 0) {
 		len = strlen(want);
-		if (read_member(r, is, len < r->left ? len : (size_t)r->left,
-			&got, err) < 0)
+		if (vmf_package_member_read(&r->m, is,
+			len < r->m.left ? len : (size_t)r->m.left, &got,
+			err) < 0)
 			return -1;
 		if (got == len && memcmp(is, want, len) == 0)
 			continue;
@@ -503,10 +388,10 @@ read_sums(struct vmf_package_reader *r, uint8_t digest[VMF_SHA_LEN],
 	}
 	if (more < 0)
 		return -1;
-	if (r->left > 0 && !r->peek)
+	if (r->m.left > 0 && !r->m.peek)
 		return vmf_fail(err, VMF_INTEGRITY,
 		    PACKAGE_SUMS " has lines for what is not there");
-	return close_member(r, false, digest, err);
+	return vmf_package_member_close(&r->m, false, digest, err);
 }
 
 static int
@@ -517,7 +402,7 @@ check_tail(const struct vmf_package_reader *r, const uint8_t sums[VMF_SHA_LEN],
 	size_t i;
 
 	if (memcmp(tail->sums, sums, VMF_SHA_LEN) != 0 ||
-	    tail->members != vmf_package_sums_lines(r->sums))
+	    tail->members != vmf_package_sums_lines(r->m.sums))
 		return vmf_fail(err, VMF_INTEGRITY,
 		    PACKAGE_SUMS " is not what the manifest says");
 	for (i = 0; i < r->info->nimages; i++) {
@@ -544,8 +429,8 @@ read_tail(struct vmf_package_reader *r, const uint8_t sums[VMF_SHA_LEN],
 {
 	uint8_t digest[VMF_SHA_LEN];
 	size_t len;
-	char *text = read_text(
-	    r, PACKAGE_TAIL, VMF_PACKAGE_JSON_MAX, false, &len, digest, err);
+	char *text = vmf_package_member_text(&r->m, PACKAGE_TAIL,
+	    VMF_PACKAGE_JSON_MAX, false, &len, digest, err);
 	int rc;
 
 	if (text == NULL)
@@ -555,7 +440,7 @@ read_tail(struct vmf_package_reader *r, const uint8_t sums[VMF_SHA_LEN],
 	if (rc < 0)
 		return vmf_wrap(err, "member %s", PACKAGE_TAIL);
 	vmf_package_sums_line(PACKAGE_TAIL, digest, line);
-	return r->peek ? 0 : check_tail(r, sums, err);
+	return r->m.peek ? 0 : check_tail(r, sums, err);
 }
 
 /* A signature is carried and summed; whose it is, the caller may ask. */
@@ -566,16 +451,17 @@ read_signature(struct vmf_package_reader *r, char line[PACKAGE_SUM_LINE],
 	uint8_t digest[VMF_SHA_LEN];
 
 	line[0] = '\0';
-	if (look(r, err) < 0)
+	if (vmf_package_member_look(&r->m, err) < 0)
 		return -1;
-	if (strcmp(r->member.name, PACKAGE_SIG) != 0)
+	if (strcmp(r->m.head.name, PACKAGE_SIG) != 0)
 		return 0;
-	if (expect(r, PACKAGE_SIG, PACKAGE_SIG_LEN, err) < 0)
+	if (vmf_package_member_expect(
+		&r->m, PACKAGE_SIG, PACKAGE_SIG_LEN, err) < 0)
 		return -1;
-	if (r->member.size != PACKAGE_SIG_LEN)
+	if (r->m.head.size != PACKAGE_SIG_LEN)
 		return vmf_fail(
 		    err, VMF_INTEGRITY, PACKAGE_SIG " is of a wrong length");
-	if (close_member(r, false, digest, err) < 0)
+	if (vmf_package_member_close(&r->m, false, digest, err) < 0)
 		return -1;
 	r->has_signature = true;
 	vmf_package_sums_line(PACKAGE_SIG, digest, line);
@@ -588,8 +474,8 @@ read_end(struct vmf_package_reader *r, const char *tail, const char *signature,
 {
 	struct vmf_tar_member more;
 	size_t len;
-	char *text = read_text(
-	    r, PACKAGE_END, 2 * PACKAGE_SUM_LINE, false, &len, NULL, err);
+	char *text = vmf_package_member_text(
+	    &r->m, PACKAGE_END, 2 * PACKAGE_SUM_LINE, false, &len, NULL, err);
 	int follows;
 	bool same;
 
@@ -602,7 +488,7 @@ read_end(struct vmf_package_reader *r, const char *tail, const char *signature,
 	if (!same)
 		return vmf_fail(err, VMF_INTEGRITY,
 		    PACKAGE_END " does not match " PACKAGE_TAIL);
-	follows = vmf_tar_reader_next(r->tar, &more, err);
+	follows = vmf_tar_reader_next(r->m.tar, &more, err);
 	if (follows > 0)
 		return vmf_fail(err, VMF_INTEGRITY,
 		    "member %s follows " PACKAGE_END, more.name);
@@ -626,13 +512,13 @@ vmf_package_reader_finish(struct vmf_package_reader *r,
 	    read_tail(r, sums, tail, err) < 0 ||
 	    read_signature(r, signature, err) < 0 ||
 	    read_end(r, tail, signature, err) < 0 ||
-	    (!r->peek && vmf_tar_reader_finish(r->tar, err) < 0))
+	    (!r->m.peek && vmf_tar_reader_finish(r->m.tar, err) < 0))
 		return -1;
 	if (summary == NULL)
 		return 0;
 	memset(summary, 0, sizeof(*summary));
-	summary->bytes = vmf_tar_reader_bytes(r->tar);
-	summary->members = vmf_package_sums_lines(r->sums);
+	summary->bytes = vmf_tar_reader_bytes(r->m.tar);
+	summary->members = vmf_package_sums_lines(r->m.sums);
 	summary->has_signature = r->has_signature;
 	for (i = 0; i < r->info->nimages; i++) {
 		summary->size += r->info->images[i].geo.size;
@@ -682,13 +568,10 @@ vmf_package_reader_free(struct vmf_package_reader *r)
 {
 	if (r == NULL)
 		return;
-	vmf_tar_reader_free(r->tar);
+	vmf_package_member_clear(&r->m);
 	vmf_manifest_free(r->manifest);
-	vmf_package_sums_free(r->sums);
 	vmf_package_track_free(r->track);
-	vmf_sha_free(r->sha);
 	free(r->tracked);
-	free(r->skip);
 	free(r->xml);
 	free(r);
 }

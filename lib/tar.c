@@ -246,7 +246,7 @@ struct vmf_tar_reader {
 	uint64_t bytes; /* compared so far */
 	uint64_t left;	/* of the member, to be read */
 	uint64_t pad;	/* zeros after it */
-	bool ended;
+	bool opened, ended;
 	int fd; /* -1: strict; else only peeking */
 };
 
@@ -336,15 +336,11 @@ reader_new(struct vmf_in in, int fd, struct vmf_error *err)
 	    archive_read_set_read_callback(r->archive, on_read) != ARCHIVE_OK ||
 	    (fd >= 0 && archive_read_set_skip_callback(r->archive, on_skip) !=
 			    ARCHIVE_OK) ||
-	    archive_read_set_callback_data(r->archive, r) != ARCHIVE_OK ||
-	    archive_read_open1(r->archive) != ARCHIVE_OK) {
-		read_failed(r, err);
-		goto fail;
-	}
+	    archive_read_set_callback_data(r->archive, r) != ARCHIVE_OK)
+		goto no_memory;
 	return r;
 no_memory:
 	vmf_fail_errno(err, VMF_IO, "tar reader");
-fail:
 	vmf_tar_reader_free(r);
 	return NULL;
 }
@@ -419,6 +415,10 @@ vmf_tar_reader_next(struct vmf_tar_reader *r, struct vmf_tar_member *member,
 		return 0;
 	if (r->left != 0 && r->fd < 0)
 		return vmf_fail(err, VMF_INTERNAL, "tar: member not read");
+	/* Opening reads already, and may find that it is no tar file. */
+	if (!r->opened && archive_read_open1(r->archive) != ARCHIVE_OK)
+		return read_failed(r, err);
+	r->opened = true;
 	got = archive_read_next_header(r->archive, &entry);
 	if (got != ARCHIVE_OK && got != ARCHIVE_EOF)
 		return read_failed(r, err);
