@@ -15,6 +15,9 @@
 /* A far side that makes libssh2 answer without end is not worth more. */
 #define OUT_MAX (16 * 1024 * 1024)
 
+/* How long an agent may take, in ms. */
+#define AGENT_TIMEOUT 120000
+
 /* How often a wait looks whether it is asked to stop, in ms. */
 #define STOP_TICK 250
 
@@ -46,6 +49,38 @@ vmf_ssh_drop(struct vmf_ssh *ssh, int why)
 	ssh->out_len = 0;
 }
 
+/* libssh2 talks to the agent through the same callbacks; a person may have to
+ * allow the use of a key there. */
+static bool
+agent_ready(int fd, short events)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+
+	return poll(&p, 1, AGENT_TIMEOUT) == 1;
+}
+
+static ssize_t
+agent_recv(int fd, void *buf, size_t len)
+{
+	ssize_t n = -1;
+
+	errno = ETIMEDOUT;
+	if (agent_ready(fd, POLLIN))
+		n = recv(fd, buf, len, 0);
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t
+agent_send(int fd, const void *buf, size_t len)
+{
+	ssize_t n = -1;
+
+	errno = ETIMEDOUT;
+	if (agent_ready(fd, POLLOUT))
+		n = send(fd, buf, len, MSG_NOSIGNAL);
+	return n < 0 ? -errno : n;
+}
+
 /* The callbacks return -errno, as libssh2 wants it. */
 static ssize_t
 on_recv(libssh2_socket_t fd, void *buf, size_t len, int flags, void **abstract)
@@ -53,8 +88,9 @@ on_recv(libssh2_socket_t fd, void *buf, size_t len, int flags, void **abstract)
 	struct vmf_ssh *ssh = *abstract;
 	ssize_t n;
 
-	(void)fd;
 	(void)flags;
+	if (fd != ssh->lib_fd)
+		return agent_recv(fd, buf, len);
 	if (ssh->in_len == 0) {
 		if (ssh->lost_errno != 0)
 			return ssh->lost_errno < 0 ? 0 : -ssh->lost_errno;
@@ -93,8 +129,9 @@ on_send(libssh2_socket_t fd, const void *buf, size_t len, int flags,
 	size_t need;
 	uint8_t *p;
 
-	(void)fd;
 	(void)flags;
+	if (fd != ssh->lib_fd)
+		return agent_send(fd, buf, len);
 	if (ssh->lost_errno != 0)
 		return -EPIPE;
 	if (ssh->out_len > OUT_MAX) {
@@ -353,6 +390,7 @@ vmf_ssh_open(const struct vmf_ssh_options *options, struct vmf_error *err)
 		return NULL;
 	if (vmf_ssh_connect(ssh, options, deadline, err) < 0)
 		goto fail;
+	ssh->lib_fd = ssh->fd;
 	ssh->last_heard = vmf_ssh_now();
 	if (handshake(ssh, options, deadline, err) < 0 ||
 	    vmf_ssh_check_host(ssh, options, err) < 0 ||

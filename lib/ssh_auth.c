@@ -411,7 +411,7 @@ refused(struct vmf_ssh *ssh, const struct attempts *at, struct vmf_error *err)
 		    ssh->name, user, libssh2_version(0));
 	if (at->tried == 0 && at->note[0] == '\0')
 		return vmf_fail(err, VMF_AUTH,
-		    "%s: no key to log in as %s with%s; name one with -i, or "
+		    "%s: no key to log in as %s%s; name one with -i, or "
 		    "start ssh-agent",
 		    ssh->name, user,
 		    at->agent_gone ? " (the agent does not answer)" : "");

@@ -26,6 +26,7 @@
 struct vmf_ssh {
 	LIBSSH2_SESSION *lib;
 	int fd;
+	int lib_fd;    /* fd as libssh2 knows it, closed or not */
 	pid_t proxy;   /* 0: none */
 	int proxy_err; /* scratch file with what the proxy says */
 	char *name;
