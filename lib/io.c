@@ -210,7 +210,7 @@ refuse_existing(const char *path, struct vmf_error *err)
 	    path);
 }
 
-/* DIR/.NAME.XXXXXX, in the same file system as DIR/NAME. */
+/* DIR/.NAME.XXXXXX, in the same file system as DIR/NAME; no name too long. */
 static char *
 temporary_name(const char *path)
 {
@@ -218,8 +218,8 @@ temporary_name(const char *path)
 	int dir_len = slash == NULL ? 0 : (int)(slash - path + 1);
 	char *temp;
 
-	if (asprintf(&temp, "%.*s.%s.XXXXXX", dir_len, path, path + dir_len) <
-	    0)
+	if (asprintf(
+		&temp, "%.*s.%.240s.XXXXXX", dir_len, path, path + dir_len) < 0)
 		return NULL;
 	return temp;
 }
