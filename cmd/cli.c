@@ -47,15 +47,19 @@ cli_start(const char *name, const char *usage)
 	signal(SIGXFSZ, SIG_IGN); /* EFBIG says it better */
 }
 
+/* Names come from XML, tar and the far side: keep it one line. */
 void
 cli_say(const char *fmt, ...)
 {
-	char line[2048];
+	char line[2048], *p;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
+	for (p = line; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
 	fprintf(stderr, "%s: %s\n", cli_name, line);
 }
 
