@@ -11,6 +11,7 @@ BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
+SYSCONFDIR ?= /etc
 
 PACKAGES = libvirt libxml-2.0 libarchive libzstd libcrypto libssh2 \
 	blkid libxxhash jansson
@@ -76,12 +77,72 @@ unit-sanitized:
 	$(MAKE) BUILD=$(BUILD)/sanitized unit \
 	    CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
 
+help:
+	@echo 'make              build tools and library into $(BUILD)/'
+	@echo 'make deps         install the Debian packages all of this needs (root)'
+	@echo 'make demo         a guest moved between two hosts of a lab (root)'
+	@echo 'make check        all tests; without root, those that need none'
+	@echo 'make check-fast   unit tests and short scenarios, under a minute'
+	@echo 'make unit         unit tests alone; SUITE="codec object" for some'
+	@echo 'make bench        speed beside what people use instead'
+	@echo 'make lint         formatting, manuals, shell scripts'
+	@echo 'make install      below DESTDIR and PREFIX ($(PREFIX))'
+
+deps:
+	contrib/deps
+
+# What these need may be missing when make starts, so they start it again.
+demo: deps
+	$(MAKE) all
+	contrib/demo
+
+check: deps
+	$(MAKE) all $(UNIT)
+	tests/check
+
+check-fast: all $(UNIT)
+	tests/check fast
+
+bench: deps
+	$(MAKE) all
+	tests/bench
+
 format:
 	clang-format -i $(FORMATTED)
 
 format-check:
 	clang-format --dry-run -Werror $(FORMATTED)
 
-.PHONY: all unit unit-sanitized format format-check
+lint: format-check
+	mandoc -T lint -W warning man/*.[1-8]
+	contrib/lint-sh
+
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
+	    $(DESTDIR)$(INCLUDEDIR)/vmferry $(DESTDIR)$(MANDIR)/man1 \
+	    $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 \
+	    $(DESTDIR)$(SYSCONFDIR)/libvirt/hooks/qemu.d \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 755 $(TOOL_BIN) $(DESTDIR)$(BINDIR)
+	install -m 644 $(STATIC_LIB) $(DESTDIR)$(LIBDIR)
+	install -m 755 $(SHARED_LIB) $(DESTDIR)$(LIBDIR)
+	ln -sf libvmferry.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libvmferry.so
+	install -m 644 include/vmferry/*.h $(DESTDIR)$(INCLUDEDIR)/vmferry
+	install -m 644 man/*.1 $(DESTDIR)$(MANDIR)/man1
+	install -m 644 man/*.5 $(DESTDIR)$(MANDIR)/man5
+	install -m 644 man/*.7 $(DESTDIR)$(MANDIR)/man7
+	install -m 755 contrib/hooks/vmferry \
+	    $(DESTDIR)$(SYSCONFDIR)/libvirt/hooks/qemu.d/vmferry
+	for t in $(TOOLS); do install -m 644 contrib/completion/vmferry.bash \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$t; done
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	    contrib/vmferry.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/vmferry.pc
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all unit unit-sanitized help deps demo check check-fast bench format format-check \
+	lint install clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(TOOLS:%=$(BUILD)/cmd/%.d)
