@@ -141,7 +141,8 @@ char *vmf_map_path_plain(const char *path);
 /* The path is dir or below it; both as vmf_map_path_plain() gives them. */
 bool vmf_map_path_below(const char *path, const char *dir);
 
-/* "52:54:00:ab:cd:ef", in lower case, of any spelling; false: not a MAC. */
+/* "52:54:00:ab:cd:ef", in lower case, of any spelling; false: not a MAC,
+ * and mac as it was. */
 bool vmf_map_mac_plain(const char *text, char mac[VMF_MAP_MAC_TEXT]);
 
 #endif
