@@ -18,13 +18,14 @@ membuf_write(void *ctx, const void *buf, size_t len, struct vmf_error *err)
 {
 	struct membuf *m = ctx;
 
-	if (m->len + len > m->cap) {
-		m->cap = 2 * (m->len + len);
+	if (m->p == NULL || m->len + len > m->cap) {
+		m->cap = 2 * (m->len + len) + 1;
 		m->p = realloc(m->p, m->cap);
 		if (m->p == NULL)
 			return vmf_fail(err, VMF_INTERNAL, "no memory");
 	}
-	memcpy(m->p + m->len, buf, len);
+	if (len > 0)
+		memcpy(m->p + m->len, buf, len);
 	m->len += len;
 	return 0;
 }
@@ -37,7 +38,8 @@ membuf_read(
 
 	(void)err;
 	*got = len < m->len - m->pos ? len : m->len - m->pos;
-	memcpy(buf, m->p + m->pos, *got);
+	if (*got > 0)
+		memcpy(buf, m->p + m->pos, *got);
 	m->pos += *got;
 	return 0;
 }
