@@ -64,25 +64,29 @@ put_hex(json_t *obj, const char *key, const void *bytes, size_t len,
 	return put(obj, key, json_string(hex), err);
 }
 
+/* len may be NULL. */
 static char *
 format(json_t *obj, size_t *len, struct vmf_error *err)
 {
 	char *text = json_dumps(obj, JSON_INDENT(1) | JSON_SORT_KEYS), *more;
+	size_t n;
 
 	if (text == NULL) {
 		vmf_fail(err, VMF_IO, "no memory for JSON");
 		return NULL;
 	}
-	*len = strlen(text);
-	more = realloc(text, *len + 2);
-	if (more == NULL || *len + 1 > VMF_PACKAGE_JSON_MAX) {
+	n = strlen(text);
+	more = realloc(text, n + 2);
+	if (more == NULL || n + 1 > VMF_PACKAGE_JSON_MAX) {
 		free(more != NULL ? more : text);
 		vmf_fail(
 		    err, VMF_REFUSED, "what the package announces is too long");
 		return NULL;
 	}
-	more[(*len)++] = '\n';
-	more[*len] = '\0';
+	more[n++] = '\n';
+	more[n] = '\0';
+	if (len != NULL)
+		*len = n;
 	return more;
 }
 

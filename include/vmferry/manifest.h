@@ -35,7 +35,8 @@ struct vmf_manifest_tail {
 };
 
 /*
- * Texts, NUL-terminated and of *len bytes; the caller frees them.  The same
+ * Texts, NUL-terminated and of *len bytes (len may be NULL); the caller frees
+ * them.  The same
  * values make the same bytes.  VMF_REFUSED: a value that a reader would
  * refuse.
  */
