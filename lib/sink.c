@@ -56,7 +56,10 @@ check_new_name(const char *path, struct vmf_error *err)
 	else
 		slash[slash == dir] = '\0';
 	real = realpath(dir, NULL);
-	if (real == NULL)
+	if (real == NULL && errno == ENOENT)
+		vmf_fail(err, VMF_REFUSED,
+		    "%s: its directory does not exist; create it first", path);
+	else if (real == NULL)
 		vmf_fail_errno(err, VMF_REFUSED, "%s", path);
 	else if ((strncmp(real, "/dev/", 5) == 0 ||
 		     strcmp(real, "/dev") == 0) &&
