@@ -1,0 +1,336 @@
+/* vmf-pack.c - a domain with all its disks to one package */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <vmferry/domain.h>
+#include <vmferry/host.h>
+#include <vmferry/io.h>
+#include <vmferry/pack.h>
+
+#include "cli.h"
+
+#define NAMES_MAX 256
+
+static const char usage[] =
+    "vmf-pack [-nqv] [-c uri] [-j jobs] [-o file] [-z level] [--chunk size]\n"
+    "                [--disks names] [--exclude names] [--id id]\n"
+    "                [--include-secrets] [--meta-only] [--no-holes]\n"
+    "                [--progress mode] [--scratch dir] domain\n";
+
+enum {
+	OPT_CHUNK = CLI_OPT,
+	OPT_DISKS,
+	OPT_EXCLUDE,
+	OPT_ID,
+	OPT_INCLUDE_SECRETS,
+	OPT_META_ONLY,
+	OPT_NO_HOLES,
+	OPT_PROGRESS,
+	OPT_SCRATCH,
+};
+
+static const struct option longs[] = {
+    CLI_LONG,
+    {"connect", required_argument, NULL, 'c'},
+    {"jobs", required_argument, NULL, 'j'},
+    {"output", required_argument, NULL, 'o'},
+    {"compress", required_argument, NULL, 'z'},
+    {"chunk", required_argument, NULL, OPT_CHUNK},
+    {"disks", required_argument, NULL, OPT_DISKS},
+    {"exclude", required_argument, NULL, OPT_EXCLUDE},
+    {"id", required_argument, NULL, OPT_ID},
+    {"include-secrets", no_argument, NULL, OPT_INCLUDE_SECRETS},
+    {"meta-only", no_argument, NULL, OPT_META_ONLY},
+    {"no-holes", no_argument, NULL, OPT_NO_HOLES},
+    {"progress", required_argument, NULL, OPT_PROGRESS},
+    {"scratch", required_argument, NULL, OPT_SCRATCH},
+    {NULL, 0, NULL, 0},
+};
+
+struct options {
+	struct cli_common common;
+	struct cli_progress_mode progress;
+	struct vmf_engine_options engine;
+	struct vmf_pack_options pack;
+	const char *disks[NAMES_MAX + 1];
+	const char *exclude[NAMES_MAX + 1];
+	const char *uri;
+	const char *domain;
+	const char *output; /* NULL or "-": standard output */
+	uint8_t id[VMF_ID_LEN];
+	bool has_id;
+	bool meta_only;
+};
+
+/* --- options */
+
+static int
+parse_id(struct options *o, const char *s)
+{
+	struct vmf_error err;
+
+	if (vmf_parse_id(s, o->id, &err) < 0)
+		return cli_misuse("--id: %s", err.msg);
+	o->has_id = true;
+	return 0;
+}
+
+static int
+parse_chunk(struct options *o, const char *s)
+{
+	uint64_t n;
+
+	if (cli_size("--chunk", s, VMF_CHUNK_MIN, VMF_CHUNK_MAX, &n) < 0)
+		return VMF_USAGE;
+	if (!vmf_is_power_of_two(n))
+		return cli_misuse("--chunk: '%s' is not a power of two", s);
+	o->pack.chunk = (uint32_t)n;
+	return 0;
+}
+
+/* "vda,vdb" at the end of a list; s is cut up in place. */
+static int
+parse_names(const char *option, char *s, const char *names[NAMES_MAX + 1])
+{
+	char *save = NULL, *name;
+	size_t n = 0;
+
+	while (names[n] != NULL)
+		n++;
+	for (name = strtok_r(s, ",", &save); name != NULL;
+	     name = strtok_r(NULL, ",", &save)) {
+		if (n == NAMES_MAX)
+			return cli_misuse("%s: too many names", option);
+		names[n++] = name;
+	}
+	return n == 0 ? cli_misuse("%s: no name given", option) : 0;
+}
+
+static int
+parse_option(struct options *o, int opt)
+{
+	struct vmf_error err;
+	uint64_t n;
+
+	switch (opt) {
+	case 'c':
+		o->uri = optarg;
+		return 0;
+	case 'j':
+		if (cli_number("-j", optarg, 1, VMF_JOBS_MAX, &n) < 0)
+			return VMF_USAGE;
+		o->engine.jobs = (unsigned)n;
+		return 0;
+	case 'o':
+		o->output = optarg;
+		return 0;
+	case 'z':
+		if (cli_number("-z", optarg, 0, VMF_LEVEL_MAX, &n) < 0)
+			return VMF_USAGE;
+		o->engine.level = (int)n;
+		return 0;
+	case OPT_CHUNK:
+		return parse_chunk(o, optarg);
+	case OPT_DISKS:
+		return parse_names("--disks", optarg, o->disks);
+	case OPT_EXCLUDE:
+		return parse_names("--exclude", optarg, o->exclude);
+	case OPT_ID:
+		return parse_id(o, optarg);
+	case OPT_INCLUDE_SECRETS:
+		o->pack.secrets = true;
+		return 0;
+	case OPT_META_ONLY:
+		o->meta_only = true;
+		return 0;
+	case OPT_NO_HOLES:
+		o->pack.source.no_holes = true;
+		return 0;
+	case OPT_PROGRESS:
+		if (cli_parse_progress(optarg, &o->progress, &err) < 0)
+			return cli_misuse("%s", err.msg);
+		return 0;
+	case OPT_SCRATCH:
+		o->pack.scratch = optarg;
+		return 0;
+	default:
+		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+	}
+}
+
+static int
+parse(struct options *o, int argc, char *argv[])
+{
+	int opt, status;
+
+	while (
+	    (opt = cli_getopt(argc, argv, CLI_SHORT "c:j:o:z:", longs)) != -1)
+		if ((status = parse_option(o, opt)) != 0)
+			return status;
+	if (argc - optind != 1)
+		return cli_misuse(argc == optind ? "no domain given"
+						 : "more than one domain");
+	if ((o->disks[0] != NULL) + (o->exclude[0] != NULL) + o->meta_only > 1)
+		return cli_misuse(
+		    "--disks, --exclude and --meta-only exclude each other");
+	o->domain = argv[optind];
+	if (o->output != NULL && strcmp(o->output, "-") == 0)
+		o->output = NULL;
+	/* A list of no names is one too. */
+	if (o->disks[0] != NULL || o->meta_only)
+		o->pack.disks = o->disks;
+	o->pack.exclude = o->exclude;
+	return 0;
+}
+
+/* --- packing */
+
+static int
+write_file(const struct options *o, struct vmf_pack *pack,
+    struct vmf_totals *totals, struct vmf_error *err)
+{
+	struct vmf_newfile *nf = vmf_newfile_create(o->output, false, err);
+	struct vmf_fd fd;
+	int rc;
+
+	if (nf == NULL)
+		return -1;
+	fd = (struct vmf_fd){vmf_newfile_fd(nf), o->output};
+	rc = vmf_pack_write(pack, vmf_out_fd(&fd), &o->engine, totals, err);
+	if (rc == 0)
+		rc = vmf_newfile_commit(nf, err);
+	vmf_newfile_free(nf);
+	return rc;
+}
+
+static void
+say_totals(const struct options *o, const struct vmf_pack *pack,
+    const struct vmf_totals *totals)
+{
+	char size[VMF_SIZE_TEXT], stored[VMF_SIZE_TEXT];
+	uint64_t sum = 0;
+	size_t i;
+
+	if (o->common.verbose == 0)
+		return;
+	for (i = 0; i < vmf_pack_info(pack)->nimages; i++)
+		sum += totals[i].stored;
+	cli_say("%s: disks of %s, stored in %s", o->domain,
+	    vmf_format_size(vmf_pack_size(pack), size),
+	    vmf_format_size(sum, stored));
+}
+
+static int
+write_package(
+    const struct options *o, struct vmf_pack *pack, struct vmf_error *err)
+{
+	struct vmf_fd fd = {STDOUT_FILENO, "standard output"};
+	struct vmf_totals *totals =
+	    calloc(vmf_pack_info(pack)->nimages + 1, sizeof(*totals));
+	int rc;
+
+	if (totals == NULL)
+		return vmf_fail_errno(err, VMF_IO, "%s", o->domain);
+	atomic_store(&o->engine.progress->total, vmf_pack_size(pack));
+	cli_progress_start(
+	    o->engine.progress, o->progress, o->common.quiet, "packed");
+	rc = o->output != NULL ? write_file(o, pack, totals, err)
+			       : vmf_pack_write(pack, vmf_out_fd(&fd),
+				     &o->engine, totals, err);
+	cli_progress_stop();
+	if (rc == 0)
+		say_totals(o, pack, totals);
+	free(totals);
+	return rc;
+}
+
+/* Who relies on a password must know that the package lacks it. */
+static int
+say_secrets(
+    const struct options *o, struct vmf_host *host, struct vmf_error *err)
+{
+	const struct vmf_domain_model *model = NULL;
+	struct vmf_domain *dom = NULL;
+	char *xml;
+
+	if (o->pack.secrets || o->common.quiet)
+		return 0;
+	xml = vmf_host_xml(host, o->domain, true, err);
+	if (xml != NULL)
+		dom = vmf_domain_parse(xml, strlen(xml), o->domain, err);
+	if (dom != NULL)
+		model = vmf_domain_model(dom, err);
+	if (model != NULL && model->passwords)
+		cli_say("%s: its VNC or SPICE password stays out of the "
+			"package; --include-secrets takes it along",
+		    o->domain);
+	vmf_domain_free(dom);
+	free(xml);
+	return model != NULL ? 0 : -1;
+}
+
+static void
+say_contents(const struct options *o, const struct vmf_pack *pack)
+{
+	const struct vmf_package_info *info = vmf_pack_info(pack);
+	char id[2 * VMF_ID_LEN + 1], size[VMF_SIZE_TEXT];
+	size_t i;
+
+	if (o->common.verbose == 0 && !o->common.dry_run)
+		return;
+	vmf_hex(info->id, VMF_ID_LEN, id);
+	cli_say("%s: package %s", info->domain, id);
+	for (i = 0; i < info->nfiles; i++)
+		cli_say("%s: %s, %s", info->files[i].name, info->files[i].path,
+		    vmf_format_size(info->files[i].size, size));
+	for (i = 0; i < info->nimages; i++)
+		cli_say("disk %s: %s, %s", info->images[i].name,
+		    info->images[i].path,
+		    vmf_format_size(info->images[i].geo.size, size));
+}
+
+static int
+run(struct options *o, struct vmf_error *err)
+{
+	struct vmf_host *host = NULL;
+	struct vmf_pack *pack = NULL;
+	int rc = -1;
+
+	if (o->output == NULL && !o->common.dry_run && cli_data_stdout(err) < 0)
+		return -1;
+	if (!o->has_id && vmf_id_random(o->id, err) < 0)
+		return -1;
+	host = vmf_host_open(o->uri, err);
+	if (host == NULL)
+		return -1;
+	pack = vmf_pack_open(host, o->domain, o->id, &o->pack, err);
+	if (pack == NULL || say_secrets(o, host, err) < 0)
+		goto out;
+	say_contents(o, pack);
+	rc = o->common.dry_run ? 0 : write_package(o, pack, err);
+out:
+	vmf_pack_free(pack);
+	vmf_host_free(host);
+	return rc;
+}
+
+int
+main(int argc, char *argv[])
+{
+	static struct vmf_progress progress;
+	struct options o = {
+	    .progress = {-2}, .pack = {.chunk = VMF_CHUNK_DEFAULT}};
+	struct vmf_error err = {0};
+	int status;
+
+	cli_start("vmf-pack", usage);
+	vmf_engine_defaults(&o.engine);
+	o.engine.progress = &progress;
+	status = parse(&o, argc, argv);
+	if (status != 0)
+		return status;
+	cli_signals(&progress);
+	return cli_end(run(&o, &err), &err);
+}
