@@ -1,5 +1,6 @@
 /* vmf-send.c - standard input or a file to another host, by SFTP */
-#include <fcntl.h>
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,21 +168,62 @@ parse(struct options *o, int argc, char *argv[])
 struct input {
 	struct vmf_source *src;
 	uint64_t off;
+	struct vmf_upload *up;
+	struct vmf_progress *progress;
 };
 
 static int
-input_read(void *ctx, void *buf, size_t len, size_t *got, struct vmf_error *err)
+file_read(void *ctx, void *buf, size_t len, size_t *got, struct vmf_error *err)
 {
 	struct input *input = ctx;
 	uint64_t size = vmf_source_size(input->src);
 
-	if (size != VMF_SIZE_UNKNOWN && len > size - input->off)
+	if (len > size - input->off)
 		len = (size_t)(size - input->off);
 	*got = len;
 	if (len > 0 &&
 	    vmf_source_read(input->src, buf, len, input->off, got, err) < 0)
 		return -1;
 	input->off += *got;
+	return 0;
+}
+
+/*
+ * A pipe may be silent for hours.  Meanwhile the far side may be lost, or we
+ * be asked to stop: neither should have to wait for the next byte.
+ */
+static int
+pipe_ready(struct input *input, struct vmf_error *err)
+{
+	struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+
+	for (;;) {
+		if (vmf_progress_check(input->progress, err) < 0 ||
+		    vmf_upload_poll(input->up, err) < 0)
+			return -1;
+		if (poll(&p, 1, 250) > 0)
+			return 0;
+	}
+}
+
+static int
+pipe_read(void *ctx, void *buf, size_t len, size_t *got, struct vmf_error *err)
+{
+	uint8_t *p = buf;
+	ssize_t n = 1;
+
+	*got = 0;
+	while (*got < len && n > 0) {
+		if (pipe_ready(ctx, err) < 0)
+			return -1;
+		n = read(STDIN_FILENO, p + *got, len - *got);
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			return vmf_fail_errno(err, VMF_IO, "standard input");
+		if (n > 0)
+			*got += (size_t)n;
+		else if (n < 0)
+			n = 1;
+	}
 	return 0;
 }
 
@@ -221,8 +263,11 @@ send_all(const struct options *o, struct vmf_source *src, struct vmf_upload *up,
     struct vmf_error *err)
 {
 	struct vmf_out out = vmf_upload_out(up);
-	struct input input = {.src = src};
-	struct vmf_in in = {.read = input_read, .ctx = &input};
+	bool piped = strcmp(o->file, "-") == 0;
+	struct input input = {
+	    .src = src, .up = up, .progress = o->transfer.progress};
+	struct vmf_in in = {
+	    .read = piped ? pipe_read : file_read, .ctx = &input};
 
 	if (o->compress)
 		return send_compressed(o, src, out, err);

@@ -314,6 +314,20 @@ vmf_upload_write(
 	return 0;
 }
 
+int
+vmf_upload_poll(struct vmf_upload *up, struct vmf_error *err)
+{
+	bool failed;
+
+	pthread_mutex_lock(&up->crew.mutex);
+	failed = up->crew.failed;
+	pthread_mutex_unlock(&up->crew.mutex);
+	/* Once set it does not change. */
+	if (failed && err != NULL)
+		*err = up->crew.error;
+	return failed ? -1 : 0;
+}
+
 static int
 upload_out(void *ctx, const void *buf, size_t len, struct vmf_error *err)
 {

@@ -54,6 +54,8 @@ int vmf_upload_check(const struct vmf_transfer_options *options,
     const char *path, uint64_t size, struct vmf_error *err);
 int vmf_upload_write(
     struct vmf_upload *up, const void *buf, size_t len, struct vmf_error *err);
+/* 0 while all goes well: for a caller that waits for its own input. */
+int vmf_upload_poll(struct vmf_upload *up, struct vmf_error *err);
 struct vmf_out vmf_upload_out(struct vmf_upload *up); /* borrows up */
 /* All acknowledged, size compared, synced, renamed. */
 int vmf_upload_commit(struct vmf_upload *up, struct vmf_transfer_result *result,
