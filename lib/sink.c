@@ -25,6 +25,7 @@
 #include <vmferry/sink.h>
 
 #define HOLD_MIN (4 * VMF_MIB)
+#define HOLE_MIN ((size_t)32 << 10) /* a shorter one is not worth an extent */
 
 struct vmf_sink {
 	char *name;
@@ -358,6 +359,53 @@ piece_len(const struct vmf_sink *sink, uint64_t len, uint64_t off)
 	return len;
 }
 
+/* Zeros at the start of buf, in whole blocks of the usual file system. */
+static size_t
+zero_blocks(const uint8_t *buf, size_t len)
+{
+	size_t off = 0;
+
+	while (len - off >= VMF_ALIGN && buf[off] == 0 &&
+	       memcmp(buf + off, buf + off + 1, VMF_ALIGN - 1) == 0)
+		off += VMF_ALIGN;
+	return off;
+}
+
+/* Bytes at the start of buf up to the next run of zeros worth a hole. */
+static size_t
+data_blocks(const uint8_t *buf, size_t len)
+{
+	size_t off = 0, zeros;
+
+	while (off < len) {
+		zeros = zero_blocks(buf + off, len - off);
+		if (zeros >= HOLE_MIN)
+			break;
+		off += zeros;
+		off += len - off < VMF_ALIGN ? len - off : VMF_ALIGN;
+	}
+	return off;
+}
+
+/* A new file is all holes: what is zero within a chunk stays one. */
+static int
+write_sparse(struct vmf_sink *sink, const uint8_t *buf, size_t len,
+    uint64_t off, struct vmf_error *err)
+{
+	size_t n;
+
+	while (len > 0) {
+		n = data_blocks(buf, len);
+		if (n > 0 && vmf_direct_write(&sink->io, buf, n, off, err) < 0)
+			return -1;
+		n += zero_blocks(buf + n, len - n);
+		buf += n;
+		off += n;
+		len -= n;
+	}
+	return 0;
+}
+
 static int
 write_piece(struct vmf_sink *sink, const void *buf, size_t len, uint64_t off,
     struct vmf_error *err)
@@ -365,6 +413,8 @@ write_piece(struct vmf_sink *sink, const void *buf, size_t len, uint64_t off,
 	if (vmf_sink_holds(sink, off))
 		return vmf_pwrite_full(
 		    sink->held, buf, len, held_at(sink, off), err);
+	if (!sink->device)
+		return write_sparse(sink, buf, len, off, err);
 	return vmf_direct_write(&sink->io, buf, len, off, err);
 }
 
