@@ -194,7 +194,7 @@ static const struct place places[] = {
     {"devices/interface/source@bridge", VMF_NAMES_NETWORK, PLACE_ASK,
 	VMF_ASK_BRIDGE, NULL},
     {"devices/interface/source@dev", VMF_NAMES_INTERFACE,
-	PLACE_REFUSE | PLACE_ASK, VMF_ASK_DEVICE, NULL},
+	PLACE_MAP | PLACE_REFUSE | PLACE_ASK, VMF_ASK_DEVICE, NULL},
     {"devices/interface/source@network", VMF_NAMES_NETWORK, PLACE_ASK,
 	VMF_ASK_NETWORK, NULL},
     {"devices/interface/source@path", VMF_NAMES_INTERFACE,

@@ -38,8 +38,12 @@ map_value(const struct rewrite *rewrite, const struct place *place,
 		return 0;
 	vmf_domain_note_add(
 	    rewrite->dom, "firmware %s is %s here", value, like);
-	return (*to = strdup(like)) != NULL ? 0
-					    : vmf_domain_tree_no_memory(err);
+	/* A rule about that one would find it the next time. */
+	if (vmf_map_firmware(change->map, like, to, err) == -1)
+		return -1;
+	if (*to == NULL && (*to = strdup(like)) == NULL)
+		return vmf_domain_tree_no_memory(err);
+	return 0;
 }
 
 static int

@@ -190,6 +190,16 @@ is_vouched(const xmlNode *image)
 	return source != NULL && source->_private == MAPPED;
 }
 
+/* A rule for all disks is about those whose bytes are here; a network disk or
+ * a socket is mapped by its name or stays what it is. */
+static bool
+is_storage(const char *type)
+{
+	return type != NULL &&
+	       (strcmp(type, "file") == 0 || strcmp(type, "block") == 0 ||
+		   strcmp(type, "volume") == 0);
+}
+
 /* Path rules, for what no disk rule is about. */
 static int
 find_by_path(struct vmf_map *map, const char *type, const char *was,
@@ -259,7 +269,8 @@ map_image(struct vmf_domain *dom, struct vmf_map *map, xmlNode *image,
 		return 0;
 	type = vmf_domain_tree_attr(image, "type");
 	was = source_name(image);
-	rc = vmf_map_disk(map, name, was, any && was != NULL, &target, err);
+	any = any && was != NULL && is_storage(type);
+	rc = vmf_map_disk(map, name, was, any, &target, err);
 	if (rc == 0 && target.kind == VMF_TARGET_UNMAPPED)
 		rc = find_by_path(map, type, was, &target, err);
 	if (rc == 0 && target.kind == VMF_TARGET_UNMAPPED)

@@ -163,27 +163,43 @@ vmf_domain_tree_set_value(
 	return 0;
 }
 
-/* A comment beside the text stays. */
+static bool
+is_text(const xmlNode *node)
+{
+	return node->type == XML_TEXT_NODE ||
+	       node->type == XML_CDATA_SECTION_NODE;
+}
+
+/*
+ * The new text stands where the first old one stood, so that a comment beside
+ * it keeps its place; blanks go, for libvirt would take them as part of it.
+ */
 int
 vmf_domain_tree_set_text(
     xmlNode *node, const char *value, struct vmf_error *err)
 {
 	xmlNode *text = xmlNewDocText(node->doc, BAD_CAST value), *old, *next;
+	xmlNode *place = NULL;
 
 	if (text == NULL)
 		return vmf_domain_tree_no_memory(err);
 	for (old = node->children; old != NULL; old = next) {
 		next = old->next;
-		if (old->type == XML_TEXT_NODE ||
-		    old->type == XML_CDATA_SECTION_NODE) {
-			xmlUnlinkNode(old);
-			xmlFreeNode(old);
+		if (!is_text(old))
+			continue;
+		if (place == NULL && !xmlIsBlankNode(old)) {
+			place = old;
+			continue;
 		}
+		xmlUnlinkNode(old);
+		xmlFreeNode(old);
 	}
-	if (node->children == NULL)
+	if (place == NULL) {
 		xmlAddChild(node, text);
-	else
-		xmlAddPrevSibling(node->children, text);
+		return 0;
+	}
+	xmlReplaceNode(place, text);
+	xmlFreeNode(place);
 	return 0;
 }
 

@@ -115,6 +115,8 @@ has_netdev(const char *name)
 {
 	char path[64 + VMF_MAP_NAME_MAX];
 
+	if (name[0] == '/') /* a vDPA device */
+		return access(name, F_OK) == 0;
 	if (strchr(name, '/') != NULL || strlen(name) >= VMF_MAP_NAME_MAX)
 		return false;
 	snprintf(path, sizeof(path), "/sys/class/net/%s", name);

@@ -1,16 +1,21 @@
 /*
  * map.h - the rules that say what a name at the source is called here
  *
- * One grammar for every tool that takes maps; a rule is OLD=NEW:
+ * One grammar for every tool that takes maps:
  *
- *	disk		DISK=TARGET	DISK is a target name (vda; vda.base1
- *for a base image) or *, every hard disk without a rule of its own; one * in
- *TARGET is the base name of the source; an empty TARGET empties the tray of a
- *cdrom or floppy path		OLD=NEW		absolute paths; the longest OLD
- *that is the path or a directory above it wins net		OLD=NEW
- *each a network, bridge:NAME, direct:DEVICE or a MAC address; a MAC to the left
- *picks one interface firmware	OLD=NEW | auto	files of firmware and NVRAM
- *templates
+ * disk: DISK=TARGET
+ *	DISK is a target name (vda; vda.base1 for a base image) or *, every
+ *	hard disk on a file, device or volume without a rule of its own.  One *
+ *	in TARGET is the base name of the source.  An empty TARGET empties the
+ *	tray of a cdrom or floppy.
+ * path: OLD=NEW
+ *	Absolute paths; the longest OLD that is the path or a directory above
+ *	it wins.
+ * net: OLD=NEW
+ *	Each a network, bridge:NAME, direct:DEVICE or a MAC address; a MAC to
+ *	the left picks one interface.
+ * firmware: OLD=NEW or auto
+ *	Files of firmware and NVRAM templates, as paths.
  *
  * TARGET is an absolute path, a device (below /dev), pool:NAME/VOLUME,
  * lv:VG/LV, lv:VG/POOL/LV (thin) or part:/dev/DISK.  A backslash before =, \
