@@ -214,6 +214,8 @@ run(struct options *o, struct vmf_error *err)
 	cli_progress_stop();
 	if (rc == 0)
 		say_totals(o, &totals);
+	else if (err->class == VMF_STOPPED)
+		vmf_wrap(err, "%s", o->path);
 	vmf_source_free(src);
 	return rc;
 }

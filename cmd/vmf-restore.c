@@ -100,17 +100,37 @@ parse(struct options *o, int argc, char *argv[])
 }
 
 static void
-say_tail(const struct options *o, const struct vmf_sink *sink, uint64_t size)
+say_tail(const struct options *o, const struct vmf_sink *sink,
+    const struct vmf_geometry *geo)
 {
-	uint64_t room = vmf_sink_size(sink);
+	uint64_t hold = geo->chunk > 4 * VMF_MIB ? geo->chunk : 4 * VMF_MIB;
+	uint64_t tail = vmf_sink_size(sink) - geo->size;
+	char zeroed[VMF_SIZE_TEXT];
 
-	if (!o->common.quiet && vmf_sink_is_device(sink) && room > size)
-		cli_say("%s: %" PRIu64 " bytes larger than the image; %s",
-		    o->target, room - size,
-		    o->sink.zero_tail
-			? "they were zeroed"
-			: "only its last 4 MiB were zeroed, the rest of them "
-			  "is as it was");
+	if (o->common.quiet || !vmf_sink_is_device(sink) || tail == 0)
+		return;
+	if (o->sink.zero_tail || tail <= hold)
+		cli_say("%s: %" PRIu64 " bytes larger than the image; "
+			"they were zeroed",
+		    o->target, tail);
+	else
+		cli_say("%s: %" PRIu64 " bytes larger than the image; the "
+			"last %s of them were zeroed, the rest is as it was",
+		    o->target, tail, vmf_format_size(hold, zeroed));
+}
+
+/* One line says both: why it failed, and what stands on the device now. */
+static void
+say_incomplete(
+    const struct options *o, const struct vmf_sink *sink, struct vmf_error *err)
+{
+	size_t len = strlen(err->msg);
+
+	if (vmf_sink_is_device(sink))
+		snprintf(err->msg + len, sizeof(err->msg) - len,
+		    "; %s is incomplete, its first and last blocks stay "
+		    "zeroed until a restore succeeds",
+		    o->target);
 }
 
 /* The objects into the begun sink, then back from its medium, then sealed. */
@@ -125,13 +145,17 @@ fill_sink(const struct options *o, struct vmf_reader *r, struct vmf_sink *sink,
 	if (list == NULL)
 		return -1;
 	if (vmf_sink_begin(sink, err) < 0)
-		goto out;
+		goto incomplete;
 	cli_progress_start(
 	    o->engine.progress, o->progress, o->common.quiet, "restored");
 	rc = vmf_restore(r, sink, list, &o->engine, err);
 	cli_progress_stop();
+	if (rc < 0 && err->class == VMF_INTEGRITY)
+		vmf_wrap(err, "%s", o->stream);
+	else if (rc < 0 && err->class == VMF_STOPPED)
+		vmf_wrap(err, "%s", o->target);
 	if (rc < 0)
-		goto out;
+		goto incomplete;
 	if (!o->no_readback) {
 		atomic_store(&o->engine.progress->done, 0);
 		atomic_store(&o->engine.progress->zero, 0);
@@ -139,12 +163,16 @@ fill_sink(const struct options *o, struct vmf_reader *r, struct vmf_sink *sink,
 		    o->common.quiet, "read back");
 		rc = vmf_readback(sink, list, geo->chunk, &o->engine, err);
 		cli_progress_stop();
+		if (rc < 0 && err->class == VMF_STOPPED)
+			vmf_wrap(err, "%s", o->target);
 		if (rc < 0)
-			goto out;
+			goto incomplete;
 	}
 	rc = vmf_sink_commit(
 	    sink, vmf_reader_totals(r)->size, !o->no_readback, err);
-out:
+incomplete:
+	if (rc < 0)
+		say_incomplete(o, sink, err);
 	vmf_digests_free(list);
 	return rc;
 }
@@ -157,8 +185,11 @@ restore(const struct options *o, struct vmf_in in, struct vmf_error *err)
 	const struct vmf_geometry *geo;
 	int rc = -1;
 
+	/* What cannot be read is named by who reads it. */
+	if (r == NULL && err->class != VMF_IO)
+		vmf_wrap(err, "%s", o->stream);
 	if (r == NULL)
-		return vmf_wrap(err, "%s", o->stream);
+		return -1;
 	geo = vmf_reader_geometry(r);
 	sink = vmf_sink_open(o->target, geo, &o->sink, err);
 	if (sink == NULL)
@@ -171,14 +202,7 @@ restore(const struct options *o, struct vmf_in in, struct vmf_error *err)
 		atomic_store(&o->engine.progress->total, geo->size);
 	rc = fill_sink(o, r, sink, err);
 	if (rc == 0)
-		say_tail(o, sink, geo->size);
-	else if (err->class == VMF_INTEGRITY)
-		vmf_wrap(err, "%s", o->stream);
-	/* What stands on the device now must not be guessed. */
-	if (rc < 0 && vmf_sink_is_device(sink) && !o->common.quiet)
-		cli_say("%s: incomplete; its first and last blocks stay zeroed "
-			"until a restore succeeds",
-		    o->target);
+		say_tail(o, sink, geo);
 out:
 	vmf_sink_free(sink);
 	vmf_reader_free(r);
