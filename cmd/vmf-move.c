@@ -303,6 +303,7 @@ static void
 print_text(const struct vmf_move_report *r, const char *dest, bool plan)
 {
 	char a[VMF_SIZE_TEXT], b[VMF_SIZE_TEXT], c[VMF_SIZE_TEXT];
+	char d[VMF_SIZE_TEXT];
 	char hex[2 * VMF_SHA_LEN + 1];
 	size_t i;
 
@@ -319,9 +320,10 @@ print_text(const struct vmf_move_report *r, const char *dest, bool plan)
 	}
 	if (plan)
 		return;
-	printf("  disks %s, stored %s, sent %s, in %.1f s",
-	    vmf_format_size(r->size, a), vmf_format_size(r->stored, b),
-	    vmf_format_size(r->sent, c), r->seconds);
+	printf("  disks %s (%s allocated), stored %s, sent %s, in %.1f s",
+	    vmf_format_size(r->size, a), vmf_format_size(r->allocated, d),
+	    vmf_format_size(r->stored, b), vmf_format_size(r->sent, c),
+	    r->seconds);
 	if (r->downtime > 0)
 		printf(", down for %.1f s", r->downtime);
 	printf("\n  %s; the source is kept, held (move %s)\n",
@@ -346,13 +348,14 @@ print_json(const struct vmf_move_report *r, const char *dest, bool plan,
 			r->images[i].target, strlen(r->images[i].target),
 			"size", (json_int_t)r->images[i].size, "root", hex));
 	}
-	root = json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:f, "
-			 "s:f, s:b}",
+	root = json_pack(
+	    "{s:s, s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:f, "
+	    "s:f, s:b}",
 	    "id", r->id, "name", r->name, "uuid", r->uuid, "destination", dest,
 	    "plan", plan, "images", images, "size", (json_int_t)r->size,
 	    "stored", (json_int_t)r->stored, "sent", (json_int_t)r->sent,
-	    "seconds", r->seconds, "downtime", r->downtime, "running",
-	    r->running);
+	    "allocated", (json_int_t)r->allocated, "seconds", r->seconds,
+	    "downtime", r->downtime, "running", r->running);
 	rc = root == NULL
 		 ? -1
 		 : json_dumpf(root, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);

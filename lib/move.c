@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -166,6 +167,17 @@ placement_request(const struct move *m, const char *what)
 	    m->o->readback);
 }
 
+/* Bytes that the source's file really takes; a device takes all of them. */
+static uint64_t
+allocated(const struct vmf_package_image *image)
+{
+	struct stat st;
+
+	if (stat(image->path, &st) < 0 || !S_ISREG(st.st_mode))
+		return image->geo.size;
+	return (uint64_t)st.st_blocks * 512;
+}
+
 static int
 fill_report(struct move *m, const json_t *targets,
     struct vmf_move_report *report, struct vmf_error *err)
@@ -189,6 +201,8 @@ fill_report(struct move *m, const json_t *targets,
 		snprintf(image->name, sizeof(image->name), "%s",
 		    info->images[i].name);
 		image->size = info->images[i].geo.size;
+		image->allocated = allocated(&info->images[i]);
+		report->allocated += image->allocated;
 		image->source = strdup(info->images[i].path);
 		image->target = strdup(target == NULL ? "" : target);
 		if (image->source == NULL || image->target == NULL)

@@ -63,9 +63,10 @@ struct vmf_move_report {
 	char uuid[VMF_DOMAIN_UUID_TEXT];
 	struct vmf_move_image *images;
 	size_t nimages;
-	uint64_t size;	 /* of all images */
-	uint64_t stored; /* as compressed */
-	uint64_t sent;	 /* with everything around it */
+	uint64_t size;	    /* of all images */
+	uint64_t allocated; /* of these, on the source's disks */
+	uint64_t stored;    /* as compressed */
+	uint64_t sent;	    /* with everything around it */
 	double seconds;
 	double downtime; /* from stop to running; 0 when it did not run */
 	bool running;	 /* there, at the end */
