@@ -53,6 +53,7 @@ struct vmf_move_image {
 	char name[65];
 	char *source, *target;	   /* paths */
 	uint64_t size;		   /* bytes the guest sees */
+	uint64_t allocated;	   /* of these, on the source's disk */
 	uint8_t root[VMF_SHA_LEN]; /* the same at both ends */
 };
 
@@ -64,6 +65,7 @@ struct vmf_move_report {
 	struct vmf_move_image *images;
 	size_t nimages;
 	uint64_t size;	    /* of all images */
+	uint64_t allocated; /* of these, on the source's disks */
 	uint64_t allocated; /* of these, on the source's disks */
 	uint64_t stored;    /* as compressed */
 	uint64_t sent;	    /* with everything around it */
