@@ -42,6 +42,12 @@ struct vmf_sink {
 	bool device;
 };
 
+static uint64_t
+min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* A typing error under /dev must not become a large file in memory. */
 static int
 check_new_name(const char *path, struct vmf_error *err)
@@ -138,6 +144,23 @@ check_device(struct vmf_sink *sink, int fd, const struct vmf_geometry *geo,
 	return 0;
 }
 
+/* O_EXCL was refused: by another run of ours, or by the kernel's own use. */
+static int
+name_the_holder(const struct vmf_sink *sink, struct vmf_error *err)
+{
+	int fd = open(sink->name, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return vmf_fail_errno(err, VMF_REFUSED, "%s", sink->name);
+	if (vmf_lock_fd(fd, sink->name, err) == 0 &&
+	    vmf_inuse_by_system(fd, sink->name, err) == 0)
+		vmf_fail(err, VMF_BUSY,
+		    "%s: held by another process; wait for it to end",
+		    sink->name);
+	close(fd);
+	return -1;
+}
+
 static int
 open_device(struct vmf_sink *sink, const struct vmf_geometry *geo,
     struct vmf_error *err)
@@ -147,18 +170,8 @@ open_device(struct vmf_sink *sink, const struct vmf_geometry *geo,
 
 	/* O_EXCL: nobody mounts or stacks upon it while we have it. */
 	fd = open(sink->name, O_RDWR | O_EXCL | O_CLOEXEC);
-	if (fd < 0 && errno == EBUSY) {
-		fd = open(sink->name, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			return vmf_fail_errno(
-			    err, VMF_REFUSED, "%s", sink->name);
-		if (vmf_inuse_by_system(fd, sink->name, err) == 0)
-			vmf_fail(err, VMF_BUSY,
-			    "%s: held by another process; wait for it to end",
-			    sink->name);
-		close(fd);
-		return -1;
-	}
+	if (fd < 0 && errno == EBUSY)
+		return name_the_holder(sink, err);
 	if (fd < 0)
 		return vmf_fail_errno(err,
 		    errno == EROFS || errno == EACCES ? VMF_IO : VMF_REFUSED,
@@ -176,12 +189,6 @@ open_device(struct vmf_sink *sink, const struct vmf_geometry *geo,
 	return 0;
 }
 
-static uint64_t
-min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* Whole chunks at either end; a small image is all head. */
 static void
 choose_held(struct vmf_sink *sink, uint32_t chunk)
@@ -192,6 +199,24 @@ choose_held(struct vmf_sink *sink, uint32_t chunk)
 	sink->tail -= sink->tail % chunk;
 	if (sink->tail < sink->head)
 		sink->tail = sink->head;
+}
+
+/* Room for what is held back is taken now, while nothing is touched yet. */
+static int
+open_held(struct vmf_sink *sink, struct vmf_error *err)
+{
+	uint64_t len = sink->head + sink->size - sink->tail;
+
+	sink->held = vmf_scratch_open(sink->scratch, err);
+	if (sink->held < 0)
+		return -1;
+	if (len > 0 && fallocate(sink->held, 0, 0, (off_t)len) < 0 &&
+	    errno != EOPNOTSUPP)
+		return vmf_fail_errno(err, VMF_IO,
+		    "%s: scratch space of %" PRIu64 " bytes; name another "
+		    "directory for it",
+		    sink->name, len);
+	return 0;
 }
 
 struct vmf_sink *
@@ -225,6 +250,8 @@ vmf_sink_open(const char *path, const struct vmf_geometry *geo,
 		if (open_device(sink, geo, err) < 0)
 			goto fail;
 		choose_held(sink, geo->chunk);
+		if (open_held(sink, err) < 0)
+			goto fail;
 	} else if (open_file(sink, exists ? &st : NULL, err) < 0) {
 		goto fail;
 	}
@@ -298,9 +325,6 @@ begin_device(struct vmf_sink *sink, struct vmf_error *err)
 {
 	uint64_t hold = min_u64(sink->hold, sink->room);
 
-	sink->held = vmf_scratch_open(sink->scratch, err);
-	if (sink->held < 0)
-		return -1;
 	if (zero_range(sink, hold, 0, err) < 0 ||
 	    zero_range(sink, hold, sink->room - hold, err) < 0 ||
 	    zero_range(sink, sink->size - sink->tail, sink->tail, err) < 0)
