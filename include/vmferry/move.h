@@ -66,7 +66,6 @@ struct vmf_move_report {
 	size_t nimages;
 	uint64_t size;	    /* of all images */
 	uint64_t allocated; /* of these, on the source's disks */
-	uint64_t allocated; /* of these, on the source's disks */
 	uint64_t stored;    /* as compressed */
 	uint64_t sent;	    /* with everything around it */
 	double seconds;
