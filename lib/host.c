@@ -86,8 +86,8 @@ fail_open(const char *uri, struct vmf_error *err)
 		next = "is the host up, and does `virsh -c` with this URI work "
 		       "without a password?";
 	vmf_host_conn_fail(err, "%.200s", uri);
-	if (err != NULL && err->class == VMF_HYPERVISOR && is_remote(uri))
-		err->class = VMF_REMOTE;
+	if (err != NULL && err->class != VMF_AUTH)
+		err->class = is_remote(uri) ? VMF_REMOTE : VMF_HYPERVISOR;
 	if (err != NULL) {
 		size_t len = strlen(err->msg);
 
