@@ -1,5 +1,6 @@
 /* cli.c - see cli.h */
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <pthread.h>
 #include <signal.h>
@@ -32,6 +33,23 @@ static struct {
 	struct vmf_progress *progress;
 } meter;
 
+/*
+ * Started without standard input, output or error, the next file opened would
+ * take the free number - and what is said would be written into a disk.
+ * Writing to a missing standard output still fails.
+ */
+static void
+occupy_standard_fds(void)
+{
+	int fd = 0;
+
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null",
+		    fcntl(STDOUT_FILENO, F_GETFD) < 0 ? O_RDONLY : O_WRONLY);
+	if (fd >= 0)
+		close(fd);
+}
+
 void
 cli_start(const char *name, const char *usage)
 {
@@ -39,6 +57,7 @@ cli_start(const char *name, const char *usage)
 
 	cli_name = name;
 	cli_usage = usage;
+	occupy_standard_fds();
 	/* Memory may hold keys, passwords and other people's disks. */
 	setrlimit(RLIMIT_CORE, &no_core);
 	prctl(PR_SET_DUMPABLE, 0);
@@ -178,12 +197,16 @@ cli_signals(struct vmf_progress *progress)
 {
 	static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
 	struct sigaction sa = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
+	struct sigaction old;
 	size_t i;
 
 	watched = progress;
 	sigemptyset(&sa.sa_mask);
+	/* What is ignored stays so: nohup, and the shell's background. */
 	for (i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
-		sigaction(stops[i], &sa, NULL);
+		if (sigaction(stops[i], NULL, &old) == 0 &&
+		    old.sa_handler != SIG_IGN)
+			sigaction(stops[i], &sa, NULL);
 	sa.sa_handler = on_usr1;
 	sigaction(SIGUSR1, &sa, NULL);
 }
