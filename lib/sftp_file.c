@@ -30,6 +30,8 @@ note_failure(struct vmf_sftp_file *file, const char *what,
 	file->failed = true;
 	file->full = reply->type == FXP_STATUS && reply->status == FX_FAILURE;
 	vmf_sftp_refused(file->sftp, file->path, what, reply, &file->error);
+	/* It was there when it was opened: this is no refusal, but a loss. */
+	file->error.class = VMF_REMOTE;
 }
 
 static void
