@@ -25,13 +25,15 @@ static volatile sig_atomic_t print_wanted;
 
 static struct {
 	pthread_t thread;
-	bool running;
-	atomic_int stop;
+	pthread_mutex_t mutex;
+	pthread_cond_t wake;
+	bool running, stop;
 	int fd;
 	bool terminal;
 	const char *verb;
 	struct vmf_progress *progress;
-} meter;
+} meter = {
+    .mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
 /*
  * Started without standard input, output or error, the next file opened would
@@ -274,15 +276,35 @@ print_progress(int fd, bool terminal, double started)
 		return; /* talk only: nothing depends on it */
 }
 
+/* A tenth of a second, or less when it is time to stop. */
+static bool
+meter_tick(void)
+{
+	struct timespec until;
+	bool stop;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += 100000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_mutex_lock(&meter.mutex);
+	if (!meter.stop)
+		pthread_cond_clockwait(
+		    &meter.wake, &meter.mutex, CLOCK_MONOTONIC, &until);
+	stop = meter.stop;
+	pthread_mutex_unlock(&meter.mutex);
+	return !stop;
+}
+
 static void *
 meter_main(void *arg)
 {
-	const struct timespec tick = {0, 100000000};
 	double started = now_seconds(), last = started;
 
 	(void)arg;
-	while (atomic_load(&meter.stop) == 0) {
-		nanosleep(&tick, NULL);
+	while (meter_tick()) {
 		if (print_wanted) {
 			print_wanted = 0;
 			print_progress(STDERR_FILENO, false, started);
@@ -309,7 +331,7 @@ cli_progress_start(struct vmf_progress *progress, struct cli_progress_mode mode,
 	meter.fd = mode.fd;
 	if (mode.fd == -2)
 		meter.fd = meter.terminal && !quiet ? STDERR_FILENO : -1;
-	atomic_store(&meter.stop, 0);
+	meter.stop = false;
 	/* Signals are for the main thread. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
@@ -323,7 +345,10 @@ cli_progress_stop(void)
 {
 	if (!meter.running)
 		return;
-	atomic_store(&meter.stop, 1);
+	pthread_mutex_lock(&meter.mutex);
+	meter.stop = true;
+	pthread_cond_signal(&meter.wake);
+	pthread_mutex_unlock(&meter.mutex);
 	pthread_join(meter.thread, NULL);
 	meter.running = false;
 }
