@@ -96,6 +96,10 @@ parse(struct options *o, int argc, char *argv[])
 		return cli_misuse("a stream (or -) and a target are needed");
 	o->stream = argv[optind];
 	o->target = argv[optind + 1];
+	/* A stream that breaks off could not be told from a whole one. */
+	if (strcmp(o->target, "-") == 0)
+		return cli_misuse("a target is a file or device; to standard "
+				  "output a stream is written by zstd -dc");
 	return 0;
 }
 
