@@ -69,6 +69,20 @@ cli_start(const char *name, const char *usage)
 }
 
 /* Names come from XML, tar and the far side: keep it one line. */
+/* Names may come from a package or another host, and rule a terminal. */
+static char
+clean(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f ? '?' : c;
+}
+
+void
+cli_put(const char *text)
+{
+	for (; *text != '\0'; text++)
+		putchar(clean(*text));
+}
+
 void
 cli_say(const char *fmt, ...)
 {
@@ -79,8 +93,7 @@ cli_say(const char *fmt, ...)
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	for (p = line; *p != '\0'; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
+		*p = clean(*p);
 	fprintf(stderr, "%s: %s\n", cli_name, line);
 }
 

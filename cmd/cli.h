@@ -51,9 +51,11 @@ int cli_common(int opt, struct cli_common *common);
 int cli_getopt(
     int argc, char *argv[], const char *letters, const struct option *longs);
 
-/* "NAME: text" as one line on stderr. */
+/* "NAME: text" as one line on stderr, control characters shown as '?'. */
 void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* The same, then "; see NAME --help"; returns VMF_USAGE. */
+/* Text from a file on stdout, its control characters shown as '?'. */
+void cli_put(const char *text);
+/* As cli_say(), then "; see NAME --help"; returns VMF_USAGE. */
 int cli_misuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*

@@ -22,13 +22,18 @@ print_list(const struct vmf_package_reader *r)
 
 	vmf_package_reader_xml(r, &len);
 	printf("%-32s %14zu\n", XML_NAME, len);
-	for (i = 0; i < info->nfiles; i++)
-		printf("%-32s %14" PRIu64 "  %s\n", info->files[i].name,
-		    info->files[i].size, info->files[i].path);
-	for (i = 0; i < info->nimages; i++)
-		printf(DISKS_DIR "%-26s %14" PRIu64 "  %s\n",
-		    info->images[i].name, info->images[i].geo.size,
-		    info->images[i].path);
+	for (i = 0; i < info->nfiles; i++) {
+		printf("%-32s %14" PRIu64 "  ", info->files[i].name,
+		    info->files[i].size);
+		cli_put(info->files[i].path);
+		putchar('\n');
+	}
+	for (i = 0; i < info->nimages; i++) {
+		printf(DISKS_DIR "%-26s %14" PRIu64 "  ", info->images[i].name,
+		    info->images[i].geo.size);
+		cli_put(info->images[i].path);
+		putchar('\n');
+	}
 }
 
 /* Through the rest, so that a producer on a pipe can end well. */
