@@ -255,18 +255,12 @@ prepare(struct options *o, struct vmf_host *host, struct vmf_domain *dom,
     struct vmf_error *err)
 {
 	struct vmf_domain_scan scan = {.allow = o->allow, .untrusted = true};
-	const char *note;
-	size_t i;
 
 	o->change.firmware_there =
 	    host != NULL ? vmf_host_firmware_there : file_there;
 	o->change.ctx = host;
 	if (vmf_domain_rewrite(dom, &o->change, err) == -1)
 		return vmf_wrap(err, "%s", o->file);
-	cli_maps_unused(o->map, o->common.quiet);
-	for (i = 0; (note = vmf_domain_note(dom, i)) != NULL; i++)
-		if (!o->common.quiet)
-			cli_say("%s: %s", o->file, note);
 	if (host != NULL) {
 		scan.there = vmf_host_there;
 		scan.ctx = host;
@@ -276,6 +270,19 @@ prepare(struct options *o, struct vmf_host *host, struct vmf_domain *dom,
 		return vmf_wrap(err, "%s", o->file);
 	}
 	return host == NULL ? 0 : check_host(o, host, dom, err);
+}
+
+/* What went otherwise than one might think; a failure is one line only. */
+static void
+say_notes(const struct options *o, const struct vmf_domain *dom)
+{
+	const char *note;
+	size_t i;
+
+	cli_maps_unused(o->map, o->common.quiet);
+	for (i = 0; (note = vmf_domain_note(dom, i)) != NULL; i++)
+		if (!o->common.quiet)
+			cli_say("%s: %s", o->file, note);
 }
 
 /* --- results */
@@ -392,8 +399,10 @@ run(struct options *o, struct vmf_error *err)
 		goto out;
 	if (!offline && (host = vmf_host_open(o->uri, err)) == NULL)
 		goto out;
-	if (prepare(o, host, dom, err) == 0)
+	if (prepare(o, host, dom, err) == 0) {
+		say_notes(o, dom);
 		rc = finish(o, host, dom, before, err);
+	}
 out:
 	free(before);
 	vmf_domain_free(dom);

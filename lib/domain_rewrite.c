@@ -127,11 +127,8 @@ set_machine(struct vmf_domain *dom, const char *machine, struct vmf_error *err)
 	if (type == NULL)
 		return vmf_fail(
 		    err, VMF_REFUSED, "the domain has no <os><type>");
-	if (was == NULL || strcmp(was, machine) != 0) {
-		vmf_domain_note_add(dom, "machine type %s was %s", machine,
-		    was != NULL ? was : "not said");
+	if (was == NULL || strcmp(was, machine) != 0)
 		rc = vmf_domain_tree_set_attr(type, "machine", machine, err);
-	}
 	free(was);
 	return rc;
 }
@@ -188,8 +185,6 @@ set_cpu(struct vmf_domain *dom, const char *want, struct vmf_error *err)
 		was = model->cpu_mode;
 	if (was != NULL && strcmp(was, want) == 0)
 		return 0;
-	vmf_domain_note_add(dom, "CPU %s was %s", want,
-	    was != NULL ? was : "the emulator's default");
 	dom->modelled = false;
 	if (cpu == NULL)
 		cpu = vmf_domain_tree_insert_after(
