@@ -366,10 +366,13 @@ send_package(struct move *m, struct vmf_totals *totals, struct vmf_error *err)
 	if (vmf_move_far_send(&m->far, placement_request(m, "receive"), err) <
 	    0)
 		return -1;
+	m->far.busy = true;
 	if (vmf_pack_write(m->pack, vmf_wire_out(&m->far.wire), &m->o->engine,
 		totals, err) == 0 &&
-	    vmf_wire_end(&m->far.wire, err) == 0)
+	    vmf_wire_end(&m->far.wire, err) == 0) {
+		m->far.busy = false;
 		return 0;
+	}
 	if (err->class != VMF_REMOTE)
 		return -1;
 	m->far.lost = true;

@@ -39,36 +39,76 @@ vmf_move_mark(struct move *m, const char *verb, struct vmf_error *err)
 /* ---- giving the source back
  * --------------------------------------------------- */
 
+/* What this move created at the destination is removed by its own end: on
+ * request, or by itself when it is cut off while it receives. */
+static int
+clean_destination(struct move *m, struct vmf_error *err)
+{
+	json_t *answer;
+
+	if (m->far.exec == NULL || m->far.lost)
+		return 0;
+	if (m->far.busy) {
+		vmf_move_far_close(&m->far);
+		return 0;
+	}
+	answer = vmf_move_far_ask(&m->far,
+	    json_pack("{s:s, s:s}", "do", "discard", "id", m->id_text), err);
+	json_decref(answer);
+	return answer == NULL ? -1 : 0;
+}
+
+static void
+append(struct vmf_error *err, const char *text)
+{
+	size_t len = strlen(err->msg);
+
+	snprintf(err->msg + len, sizeof(err->msg) - len, "; %s", text);
+}
+
 /*
  * Undo what was done, as far as it goes; the first failure's message stays
  * err's, and what could not be undone is added to it.
  */
-void
+int
 vmf_move_give_back(struct move *m, struct vmf_error *err)
 {
 	struct vmf_error also;
-	json_t *answer;
+	bool whole = true;
 
-	if (m->far.exec != NULL && !m->far.lost) {
-		answer = vmf_move_far_ask(&m->far,
-		    json_pack("{s:s, s:s}", "do", "discard", "id", m->id_text),
-		    &also);
-		if (answer == NULL)
-			vmf_wrap(err, "(not cleaned up: %s)", also.msg);
-		json_decref(answer);
+	/* Whoever asked to stop wants it to end well. */
+	if (m->o->engine.progress != NULL)
+		atomic_store(&m->o->engine.progress->stop, 0);
+	if (clean_destination(m, &also) < 0) {
+		append(err, also.msg);
+		whole = false;
 	}
 	if (m->marked &&
-	    vmf_held_clear(m->o->held_dir, m->state.uuid, &also) < 0)
-		vmf_wrap(err, "(still marked: %s)", also.msg);
+	    vmf_held_clear(m->o->held_dir, m->state.uuid, &also) < 0) {
+		append(err, also.msg);
+		whole = false;
+	}
 	if (m->state.autostart &&
-	    vmf_host_set_autostart(m->host, m->state.uuid, true, &also) < 0)
-		vmf_wrap(err, "(autostart is off: %s)", also.msg);
+	    vmf_host_set_autostart(m->host, m->state.uuid, true, &also) < 0) {
+		append(err, also.msg);
+		whole = false;
+	}
 	if (m->stopped && !m->o->hold &&
-	    vmf_host_start(m->host, m->state.uuid, &also) < 0)
-		vmf_wrap(err, "(not started again: %s)", also.msg);
+	    vmf_host_start(m->host, m->state.uuid, &also) < 0) {
+		append(err, also.msg);
+		whole = false;
+	}
 	if (m->journal != NULL &&
-	    vmf_journal_add(m->journal, "undone", &also, "%s", err->msg) < 0)
-		vmf_wrap(err, "(journal: %s)", also.msg);
+	    vmf_journal_add(m->journal, "undone", &also, "%s", err->msg) < 0) {
+		append(err, also.msg);
+		whole = false;
+	}
+	if (whole)
+		append(err,
+		    m->stopped && !m->o->hold
+			? "nothing was moved, and the guest runs here again"
+			: "nothing was moved, and the source is as it was");
+	return whole ? 0 : -1;
 }
 
 /* ---- commit and activate
@@ -265,11 +305,9 @@ vmf_move_abort(struct vmf_host *host, struct vmf_ssh *ssh, const char *id,
 		    m.name_there, options->dest, id);
 		goto out;
 	}
-	vmf_move_give_back(&m, &undone);
-	/* Anything that went wrong was put in front. */
-	rc = strcmp(undone.msg, "aborted on request") == 0
-		 ? 0
-		 : vmf_fail(err, VMF_IO, "%s", undone.msg);
+	rc = vmf_move_give_back(&m, &undone);
+	if (rc < 0)
+		vmf_fail(err, VMF_IO, "%s", undone.msg);
 out:
 	vmf_move_close(&m);
 	return rc;

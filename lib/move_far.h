@@ -17,6 +17,7 @@ struct vmf_move_far {
 	struct vmf_exec *exec;
 	struct vmf_wire wire;
 	bool lost; /* the connection failed: what it did last is not known */
+	bool busy; /* in the middle of a byte stream: it hears nothing else */
 };
 
 /* Start it and compare versions. */

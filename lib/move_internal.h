@@ -36,10 +36,10 @@ int vmf_move_lock(struct move *m, const char *uuid, struct vmf_error *err);
 /* Set the mark: "NAME verb DEST by vmferry ...". */
 int vmf_move_mark(struct move *m, const char *verb, struct vmf_error *err);
 /*
- * Undo what was done, as far as it goes; the failure's message stays err's,
- * and what could not be undone is put in front of it.
+ * Undo what was done, as far as it goes; 0 when all of it was.  err holds the
+ * failure that led here; what could not be undone is added to it.
  */
-void vmf_move_give_back(struct move *m, struct vmf_error *err);
+int vmf_move_give_back(struct move *m, struct vmf_error *err);
 /* The decision, and the definition there. */
 int vmf_move_commit(struct move *m, struct vmf_error *err);
 /* Start it there when asked, and close the journal. */
