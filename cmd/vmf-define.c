@@ -21,11 +21,13 @@
 
 static const char usage[] =
     "vmf-define [-nqv] [-c uri] [-o file] [--allow kind] [--autostart]\n"
-    "                  [--cpu model] [--diff] [--identity keep|new]\n"
-    "                  [--keep-emulator] [--machine type] [--map disk=target]\n"
-    "                  [--map-file file] [--map-firmware old=new|auto]\n"
-    "                  [--map-net old=new] [--map-path old=new] [--name name]\n"
-    "                  [--replace] [--uuid uuid] file\n";
+    "                  [--cpu model] [--diff] [--identity keep|new] "
+    "[--keep-emulator]\n"
+    "                  [--machine type] [--map disk=target] [--map-file file]\n"
+    "                  [--map-firmware old=new|auto] [--map-net old=new]\n"
+    "                  [--map-path old=new] [--name name] [--replace] "
+    "[--uuid uuid]\n"
+    "                  file\n";
 
 enum {
 	OPT_ALLOW = CLI_OPT,
