@@ -401,7 +401,13 @@ compare_header(struct vmf_tar_reader *r, struct archive_entry *entry,
 		err->class = VMF_INTEGRITY;
 		return -1;
 	}
-	return compare(r, block, sizeof(block), err);
+	if (compare(r, block, sizeof(block), err) == 0)
+		return 0;
+	return vmf_fail(err, VMF_INTEGRITY,
+	    "header of %s at byte %" PRIu64
+	    " is not as vmferry writes it: damaged, or packed anew by another "
+	    "program",
+	    member->name, r->bytes);
 }
 
 int
