@@ -13,7 +13,9 @@ probe(blkid_probe pr, const char **what, const char **kind)
 
 	if (blkid_probe_enable_superblocks(pr, 1) != 0 ||
 	    blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_TYPE) != 0 ||
-	    blkid_probe_enable_partitions(pr, 1) != 0)
+	    blkid_probe_enable_partitions(pr, 1) != 0 ||
+	    /* also when only the backup at the end is left, as wipefs does */
+	    blkid_probe_set_partitions_flags(pr, BLKID_PARTS_FORCE_GPT) != 0)
 		return -1;
 	/* Not the "safe" probe: two signatures at once are one too many. */
 	rc = blkid_do_probe(pr);
