@@ -10,9 +10,11 @@
 #include <vmferry/domain.h>
 #include <vmferry/host.h>
 #include <vmferry/io.h>
+#include <vmferry/package.h>
 
 #include "cli.h"
 #include "diff.h"
+#include "input.h"
 #include "maps.h"
 
 /* Where --replace keeps what was defined before. */
@@ -169,8 +171,8 @@ parse(struct options *o, int argc, char *argv[])
 
 /* What a domain of this host would lose if two used it. */
 static int
-check_disks(struct vmf_host *host, const struct vmf_domain_model *model,
-    struct vmf_error *err)
+check_disks(const struct options *o, struct vmf_host *host,
+    const struct vmf_domain_model *model, struct vmf_error *err)
 {
 	const struct vmf_domain_disk *disk;
 	size_t i;
@@ -187,6 +189,9 @@ check_disks(struct vmf_host *host, const struct vmf_domain_model *model,
 	}
 	if (!vmf_domain_model_has_nvram(model))
 		return 0;
+	if ((o->allow & (UINT32_C(1) << VMF_NAMES_NVRAM)) == 0 &&
+	    vmf_host_check_nvram(host, model, err) == -1)
+		return -1;
 	if (vmf_host_require_unused(host, model->nvram, model->uuid, err) == -1)
 		return vmf_wrap(err, "NVRAM");
 	return 0;
@@ -225,7 +230,7 @@ check_host(const struct options *o, struct vmf_host *host,
 	if (vmf_host_check_identity(
 		host, model->name, model->uuid, o->replace, err) == -1 ||
 	    vmf_host_check_runs(host, model, err) == -1 ||
-	    check_disks(host, model, err) == -1 ||
+	    check_disks(o, host, model, err) == -1 ||
 	    check_macs(host, model, err) == -1)
 		return -1;
 	return 0;
@@ -276,15 +281,25 @@ prepare(struct options *o, struct vmf_host *host, struct vmf_domain *dom,
 
 /* What went otherwise than one might think; a failure is one line only. */
 static void
-say_notes(const struct options *o, const struct vmf_domain *dom)
+say_notes(
+    const struct options *o, struct vmf_host *host, struct vmf_domain *dom)
 {
+	const struct vmf_domain_model *model = vmf_domain_model(dom, NULL);
 	const char *note;
 	size_t i;
 
-	cli_maps_unused(o->map, o->common.quiet);
+	if (o->common.quiet)
+		return;
+	cli_maps_unused(o->map, false);
 	for (i = 0; (note = vmf_domain_note(dom, i)) != NULL; i++)
-		if (!o->common.quiet)
-			cli_say("%s: %s", o->file, note);
+		cli_say("%s: %s", o->file, note);
+	if (host != NULL && model != NULL && model->tpm != NULL &&
+	    model->tpm->backend != NULL &&
+	    strcmp(model->tpm->backend, "emulator") == 0 &&
+	    !vmf_host_has_tpm_state(host, model))
+		cli_say("warning: %s: no TPM state is here under its UUID; "
+			"the guest will get an empty TPM",
+		    model->name);
 }
 
 /* --- results */
@@ -386,6 +401,70 @@ finish(const struct options *o, struct vmf_host *host, struct vmf_domain *dom,
 	return rc;
 }
 
+/* A package's XML counts once all of the package was read and found sound. */
+static struct vmf_domain *
+read_package(
+    struct cli_input *in, const struct options *o, struct vmf_error *err)
+{
+	struct vmf_package_reader *r =
+	    vmf_package_reader_open(cli_input_in(in), NULL, err);
+	struct vmf_package_item item;
+	struct vmf_domain *dom = NULL;
+	const char *xml;
+	size_t len;
+	int more = -1;
+
+	if (r != NULL)
+		while ((more = vmf_package_reader_next(r, &item, err)) > 0)
+			continue;
+	if (more == 0 && vmf_package_reader_finish(r, NULL, err) == 0) {
+		xml = vmf_package_reader_xml(r, &len);
+		dom = vmf_domain_parse(xml, len, "domain.xml", err);
+	}
+	if (dom == NULL)
+		vmf_wrap(err, "%s", o->file);
+	vmf_package_reader_free(r);
+	return dom;
+}
+
+static struct vmf_domain *
+read_xml(struct cli_input *in, struct vmf_error *err)
+{
+	struct vmf_in bytes = cli_input_in(in);
+	struct vmf_domain *dom = NULL;
+	/* One byte too many shows that it is too large. */
+	size_t size = VMF_DOMAIN_XML_MAX + 1, len;
+	char *xml = malloc(size);
+
+	if (xml == NULL)
+		vmf_fail_errno(err, VMF_IO, "%s", in->fd.name);
+	else if (bytes.read(bytes.ctx, xml, size, &len, err) == 0)
+		dom = vmf_domain_parse(xml, len, in->fd.name, err);
+	free(xml);
+	return dom;
+}
+
+static struct vmf_domain *
+read_domain(const struct options *o, struct vmf_error *err)
+{
+	struct vmf_domain *dom = NULL;
+	struct cli_input in;
+
+	if (cli_input_open(&in, o->file, err) == 0) {
+		if (in.kind == CLI_PACKAGE)
+			dom = read_package(&in, o, err);
+		else if (in.kind == CLI_STREAM)
+			vmf_fail(err, VMF_USAGE,
+			    "%s: is the stream of a disk, which holds no "
+			    "domain; vmf-restore writes it to a disk",
+			    o->file);
+		else
+			dom = read_xml(&in, err);
+	}
+	cli_input_close(&in);
+	return dom;
+}
+
 static int
 run(struct options *o, struct vmf_error *err)
 {
@@ -395,14 +474,14 @@ run(struct options *o, struct vmf_error *err)
 	char *before = NULL;
 	int rc = -1;
 
-	if ((dom = vmf_domain_read(o->file, err)) == NULL)
+	if ((dom = read_domain(o, err)) == NULL)
 		goto out;
 	if (o->diff && (before = vmf_domain_format(dom, NULL, err)) == NULL)
 		goto out;
 	if (!offline && (host = vmf_host_open(o->uri, err)) == NULL)
 		goto out;
 	if (prepare(o, host, dom, err) == 0) {
-		say_notes(o, dom);
+		say_notes(o, host, dom);
 		rc = finish(o, host, dom, before, err);
 	}
 out:

@@ -432,6 +432,29 @@ vmf_domain_model_disk(const struct vmf_domain_model *model, const char *target)
 	return NULL;
 }
 
+const struct vmf_domain_image *
+vmf_domain_model_image(const struct vmf_domain_model *model, const char *name)
+{
+	size_t i, len = strcspn(name, ".");
+	const struct vmf_domain_disk *disk;
+	uint64_t level = 0;
+
+	if (name[len] != '\0' &&
+	    (strncmp(name + len, ".base", 5) != 0 ||
+		vmf_parse_number(name + len + 5, 1, 10000, &level, NULL) == -1))
+		return NULL;
+	for (i = 0; i < model->ndisks; i++) {
+		disk = &model->disks[i];
+		if (strlen(disk->target) != len ||
+		    strncmp(disk->target, name, len) != 0)
+			continue;
+		if (level == 0)
+			return &disk->image;
+		return level <= disk->nbase ? &disk->base[level - 1] : NULL;
+	}
+	return NULL;
+}
+
 bool
 vmf_domain_model_has_nvram(const struct vmf_domain_model *model)
 {

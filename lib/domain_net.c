@@ -109,34 +109,45 @@ map_interface(struct vmf_map *map, xmlNode *interface, struct vmf_error *err)
 	return rc;
 }
 
-/* VNC and SPICE may listen on the address of a network. */
+/* The attribute names a network or an address that a rule is about. */
 static int
-map_listens(struct vmf_map *map, const xmlNode *graphics, struct vmf_error *err)
+map_name(
+    struct vmf_map *map, xmlNode *node, const char *attr, struct vmf_error *err)
 {
 	struct vmf_map_link from = {.kind = VMF_LINK_NETWORK}, to;
 	char new_mac[VMF_MAP_MAC_TEXT];
-	xmlNode *listen;
-	char *name;
+	xmlAttr *found = xmlHasNsProp(node, BAD_CAST attr, NULL);
+	char *name = vmf_domain_tree_attr(node, attr);
 	int rc = 0;
 
-	for (listen = vmf_domain_tree_child(graphics, "listen");
-	     listen != NULL && rc == 0;
-	     listen = vmf_domain_tree_next(listen, "listen")) {
-		name = vmf_domain_tree_attr(listen, "network");
-		if (name == NULL || strlen(name) >= sizeof(from.name) ||
-		    listen->_private == MAPPED) {
-			free(name);
-			continue;
-		}
+	if (name != NULL && strlen(name) < sizeof(from.name) &&
+	    found->_private != MAPPED) {
 		strcpy(from.name, name);
-		free(name);
 		vmf_map_net(map, NULL, &from, &to, new_mac);
-		if (to.kind != VMF_LINK_NETWORK)
-			continue;
-		rc = vmf_domain_tree_set_attr(listen, "network", to.name, err);
-		vmf_domain_tree_vouch(listen);
+		if (to.kind == VMF_LINK_NETWORK) {
+			rc = vmf_domain_tree_set_value(found, to.name, err);
+			found->_private = MAPPED;
+		}
 	}
+	free(name);
 	return rc;
+}
+
+/* VNC and SPICE listen at addresses or on networks; libvirt says the first
+ * address twice. */
+static int
+map_listens(struct vmf_map *map, xmlNode *graphics, struct vmf_error *err)
+{
+	xmlNode *listen;
+
+	if (map_name(map, graphics, "listen", err) == -1)
+		return -1;
+	for (listen = vmf_domain_tree_child(graphics, "listen"); listen != NULL;
+	     listen = vmf_domain_tree_next(listen, "listen"))
+		if (map_name(map, listen, "network", err) == -1 ||
+		    map_name(map, listen, "address", err) == -1)
+			return -1;
+	return 0;
 }
 
 int

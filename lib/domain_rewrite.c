@@ -83,9 +83,13 @@ map_all(struct rewrite *rewrite, struct vmf_error *err)
 {
 	const struct visit paths = {.visit = visit, .ctx = rewrite};
 	struct vmf_map *map = rewrite->change->map;
+	const char *left;
+	size_t i;
 
 	if (map == NULL)
 		return 0;
+	for (i = 0; (left = vmf_map_left(map, i)) != NULL; i++)
+		vmf_domain_tree_gone(rewrite->dom, left);
 	if (vmf_domain_set_by_map(rewrite->dom, map, err) == -1 ||
 	    vmf_domain_net_map(rewrite->dom, map, err) == -1)
 		return -1;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <libxml/parser.h>
@@ -231,4 +232,46 @@ vmf_host_firmware_there(void *ctx, const char *path)
 	there = doc_has(&caps, "/domainCapabilities/os/loader/value", path);
 	doc_close(&caps);
 	return there;
+}
+
+/* --- state beside the disks */
+
+int
+vmf_host_check_nvram(struct vmf_host *host,
+    const struct vmf_domain_model *model, struct vmf_error *err)
+{
+	struct stat nvram, template;
+
+	if (!host->local || !vmf_domain_model_has_nvram(model) ||
+	    strcmp(model->nvram_type, "file") != 0)
+		return 0;
+	if (stat(model->nvram, &nvram) == -1)
+		return vmf_fail_errno(err, VMF_REFUSED,
+		    "%s: its NVRAM is not here, so its boot entries and keys "
+		    "would be lost: %s",
+		    model->name, model->nvram);
+	/* qcow2 grows as it is written to. */
+	if ((model->nvram_format != NULL &&
+		strcmp(model->nvram_format, "raw") != 0) ||
+	    model->nvram_template == NULL ||
+	    stat(model->nvram_template, &template) == -1 ||
+	    nvram.st_size == template.st_size)
+		return 0;
+	return vmf_fail(err, VMF_REFUSED,
+	    "%s: %s has %lld bytes and its template %lld; it belongs to other "
+	    "firmware",
+	    model->name, model->nvram, (long long)nvram.st_size,
+	    (long long)template.st_size);
+}
+
+bool
+vmf_host_has_tpm_state(
+    struct vmf_host *host, const struct vmf_domain_model *model)
+{
+	char path[128];
+
+	if (!host->local || model->uuid == NULL)
+		return true;
+	snprintf(path, sizeof(path), "/var/lib/libvirt/swtpm/%s", model->uuid);
+	return access(path, F_OK) == 0;
 }

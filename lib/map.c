@@ -483,3 +483,24 @@ vmf_map_unused(const struct vmf_map *map, size_t n)
 			return map->rules[i].text;
 	return NULL;
 }
+
+const char *
+vmf_map_left(const struct vmf_map *map, size_t n)
+{
+	const struct rule *rule;
+	bool stays;
+	char *to;
+
+	for (rule = map->rules; rule < map->rules + map->n; rule++) {
+		if ((rule->kind != VMF_MAP_PATH &&
+			rule->kind != VMF_MAP_FIRMWARE) ||
+		    rule->from[0] != '/')
+			continue;
+		to = vmf_map_path_plain(rule->to);
+		stays = to == NULL || vmf_map_path_below(to, rule->from);
+		free(to);
+		if (!stays && n-- == 0)
+			return rule->from;
+	}
+	return NULL;
+}

@@ -27,7 +27,7 @@ expect_line 'exclude|defining'
 expect 5 vmf-define -o - nosuch.xml
 expect_line 'nosuch.xml'
 expect 5 vmf-define -o - .
-expect_line 'not a regular file'
+expect_line 'directory'
 ok "a wrong call is one line"
 
 # --- what no map is about stays

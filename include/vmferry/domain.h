@@ -134,6 +134,11 @@ vmf_domain_model(struct vmf_domain *dom, struct vmf_error *err);
 const struct vmf_domain_disk *
 vmf_domain_model_disk(const struct vmf_domain_model *model, const char *target);
 
+/* An image by the name it has in maps and packages: vda, vda.base1 ...; NULL:
+ * the XML names none. */
+const struct vmf_domain_image *
+vmf_domain_model_image(const struct vmf_domain_model *model, const char *name);
+
 /* Firmware is kept in variables: nvram names a file that must travel. */
 bool vmf_domain_model_has_nvram(const struct vmf_domain_model *model);
 

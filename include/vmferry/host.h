@@ -163,6 +163,18 @@ int vmf_host_network(struct vmf_host *host, const char *name, bool *found,
 int vmf_host_check_runs(struct vmf_host *host,
     const struct vmf_domain_model *model, struct vmf_error *err);
 
+/*
+ * The domain's NVRAM file is there and of its template's size.  VMF_REFUSED
+ * otherwise; only looked at where libvirtd is on this machine.
+ */
+int vmf_host_check_nvram(struct vmf_host *host,
+    const struct vmf_domain_model *model, struct vmf_error *err);
+
+/* The state of an emulated TPM is there, in a directory named by the UUID;
+ * true where it cannot be looked for. */
+bool vmf_host_has_tpm_state(
+    struct vmf_host *host, const struct vmf_domain_model *model);
+
 /* The path a storage volume has; the caller frees it. */
 char *vmf_host_volume_path(struct vmf_host *host, const char *pool,
     const char *volume, struct vmf_error *err);

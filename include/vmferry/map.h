@@ -13,7 +13,8 @@
  *	it wins.
  * net: OLD=NEW
  *	Each a network, bridge:NAME, direct:DEVICE or a MAC address; a MAC to
- *	the left picks one interface.
+ *	the left picks one interface.  An IP address stands for itself where
+ *	VNC and SPICE listen.
  * firmware: OLD=NEW or auto
  *	Files of firmware and NVRAM templates, as paths.
  *
@@ -104,6 +105,10 @@ int vmf_map_check(const struct vmf_map *map, struct vmf_error *err);
 /* The n-th rule no lookup has used, as its option ("--map vdb=..."), or NULL.
  * It lives as long as the map. */
 const char *vmf_map_unused(const struct vmf_map *map, size_t n);
+
+/* The n-th path that path or firmware rules lead away from, or NULL; it lives
+ * as long as the map. */
+const char *vmf_map_left(const struct vmf_map *map, size_t n);
 
 /*
  * Where the disk goes whose target name is disk and whose source is source (a
