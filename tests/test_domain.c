@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <vmferry/domain.h>
 #include <vmferry/io.h>
@@ -767,6 +768,177 @@ leftovers_are_found(void)
 }
 
 static void
+old_directories_are_found(void)
+{
+	struct vmf_map *map =
+	    MAP("p /srv=/new", "d vda=/new/c.img", "n 10.1.2.3=0.0.0.0");
+	const struct vmf_domain_change change = {.map = map};
+	const struct vmf_domain_scan scan = {0};
+	struct vmf_domain *dom;
+	char *text;
+
+	/* no image of that name was mapped, but its directory */
+	dom = parse("<domain type='kvm' xmlns:q='http://libvirt.org/schemas/"
+		    "domain/qemu/1.0'><name>a</name><q:commandline><q:arg "
+		    "value='file=/srv/z.img,x'/></q:commandline></domain>");
+	CU_ASSERT_EQUAL(vmf_domain_rewrite(dom, &change, &err), 0);
+	ASSERT_FAILS(vmf_domain_scan(dom, &scan, &err), VMF_REFUSED);
+	vmf_domain_free(dom);
+	dom = parse("<domain type='kvm' xmlns:q='http://libvirt.org/schemas/"
+		    "domain/qemu/1.0'><name>a</name><q:commandline><q:arg "
+		    "value='file=/old/srv/z.img,/srv2,/srv-a'/>"
+		    "</q:commandline></domain>");
+	CU_ASSERT_EQUAL(vmf_domain_rewrite(dom, &change, &err), 0);
+	CU_ASSERT_EQUAL(vmf_domain_scan(dom, &scan, &err), 0);
+	vmf_domain_free(dom);
+	/* listen addresses, which libvirt wants said alike in both places */
+	dom = load("network.xml");
+	CU_ASSERT_EQUAL(vmf_domain_rewrite(dom, &change, &err), 0);
+	text = format(dom);
+	CU_ASSERT_PTR_NULL(strstr(text, "10.1.2.3"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "listen='0.0.0.0'"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "address='0.0.0.0'"));
+	free(text);
+	vmf_domain_free(dom);
+	vmf_map_free(map);
+}
+
+static void
+images_have_names(void)
+{
+	struct vmf_domain *dom = load("disks.xml");
+	const struct vmf_domain_model *m = vmf_domain_model(dom, &err);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
+	CU_ASSERT_STRING_EQUAL(vmf_domain_model_image(m, "vdb")->path,
+	    "/dev/mapper/vg0-web--data");
+	CU_ASSERT_STRING_EQUAL(vmf_domain_model_image(m, "vda.base2")->path,
+	    "/var/lib/libvirt/images/base1.img");
+	CU_ASSERT_PTR_NULL(vmf_domain_model_image(m, "vda.base3"));
+	CU_ASSERT_PTR_NULL(vmf_domain_model_image(m, "vda.base0"));
+	CU_ASSERT_PTR_NULL(vmf_domain_model_image(m, "vda.base"));
+	CU_ASSERT_PTR_NULL(vmf_domain_model_image(m, "vda.x"));
+	CU_ASSERT_PTR_NULL(vmf_domain_model_image(m, "vd"));
+	vmf_domain_free(dom);
+}
+
+/* --- many */
+
+/* A change of the text such as a fuzzer would make; the same for one seed. */
+static void
+mutate(char *text, size_t *len, size_t max, unsigned *seed)
+{
+	size_t from = (size_t)rand_r(seed) % *len, to, n;
+	size_t many = 1 + (size_t)rand_r(seed) % 40;
+
+	switch (rand_r(seed) % 4) {
+	case 0:
+		text[from] = (char)rand_r(seed);
+		break;
+	case 1: /* cut */
+		n = many < *len - from ? many : *len - from - 1;
+		memmove(text + from, text + from + n, *len - from - n);
+		*len -= n;
+		break;
+	case 2: /* a piece of it again, elsewhere */
+		to = (size_t)rand_r(seed) % *len;
+		n = *len - from < many ? *len - from : many;
+		if (*len + n > max)
+			break;
+		memmove(text + to + n, text + to, *len - to);
+		memmove(text + to, text + (from < to ? from : from + n), n);
+		*len += n;
+		break;
+	default:
+		text[from] = "<>'\"&/= \n"[rand_r(seed) % 9];
+	}
+}
+
+/* Whatever comes in: it is refused, or rewritten so that once is twice. */
+static void
+try_mutant(const char *text, size_t len)
+{
+	const struct vmf_domain_scan scan = {.untrusted = true};
+	struct vmf_map *map = rules();
+	const struct vmf_domain_change change = {
+	    .map = map, .name = "x", .new_identity = true, .uuid = NEW_UUID};
+	struct vmf_domain *dom = vmf_domain_parse(text, len, "mutant", &err);
+	char *once = NULL, *twice = NULL;
+
+	if (dom == NULL || vmf_domain_rewrite(dom, &change, &err) == -1)
+		goto out;
+	vmf_domain_scan(dom, &scan, &err);
+	once = format(dom);
+	vmf_domain_free(dom);
+	dom = vmf_domain_parse(once, strlen(once), "once", &err);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(dom);
+	CU_ASSERT_EQUAL_FATAL(vmf_domain_rewrite(dom, &change, &err), 0);
+	twice = format(dom);
+	if (strcmp(once, twice) != 0)
+		fprintf(stderr, "mutant: %.*s\n", (int)len, text);
+	expect_same("mutant", twice, once);
+out:
+	vmf_domain_free(dom);
+	vmf_map_free(map);
+	free(once);
+	free(twice);
+}
+
+static void
+mutants_are_refused_or_rewritten(void)
+{
+	static const char *const names[] = {"disks.xml", "network.xml",
+	    "handmade.xml", "commandline.xml", "tuning.xml", "uefi.xml"};
+	const char *rounds = getenv("VMF_MUTANTS");
+	unsigned seed = 1, i, k, n = rounds ? (unsigned)atoi(rounds) : 300;
+	char *text, *copy;
+	size_t len, f, max = 64 << 10;
+
+	copy = malloc(max);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(copy);
+	for (f = 0; f < sizeof(names) / sizeof(names[0]); f++) {
+		text = slurp(names[f]);
+		for (i = 0; i < n; i++) {
+			len = strlen(text);
+			memcpy(copy, text, len);
+			for (k = 0; k <= i % 3; k++)
+				mutate(copy, &len, max, &seed);
+			try_mutant(copy, len);
+		}
+		free(text);
+	}
+	free(copy);
+}
+
+static void
+a_thousand_take_less_than_a_second(void)
+{
+	char *xml = slurp("uefi.xml"), *text;
+	size_t i, len = strlen(xml);
+	clock_t began = clock();
+	double seconds;
+
+	for (i = 0; i < 1000; i++) {
+		struct vmf_domain *dom =
+		    vmf_domain_parse(xml, len, "uefi.xml", &err);
+		const struct vmf_domain_scan scan = {.untrusted = true};
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(dom);
+		vmf_domain_scan(dom, &scan, &err);
+		text = rewrite(dom);
+		free(text);
+	}
+	seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
+	if (seconds >= 1)
+		fprintf(stderr, "a thousand took %.2f s\n", seconds);
+		/* not under a sanitizer or valgrind */
+#ifndef __SANITIZE_ADDRESS__
+	CU_ASSERT(seconds < 1);
+#endif
+	free(xml);
+}
+
+static void
 the_table_is_in_order(void)
 {
 	const struct place *a, *b;
@@ -807,6 +979,12 @@ suite_domain(void)
 	    {"hidden names are found", hidden_names_are_found},
 	    {"maps vouch", maps_vouch},
 	    {"leftovers are found", leftovers_are_found},
+	    {"old directories are found", old_directories_are_found},
+	    {"images have names", images_have_names},
+	    {"mutants are refused or rewritten",
+		mutants_are_refused_or_rewritten},
+	    {"a thousand take less than a second",
+		a_thousand_take_less_than_a_second},
 	    {"the table is in order", the_table_is_in_order},
 	};
 
