@@ -224,6 +224,39 @@ temporary_name(const char *path)
 	return temp;
 }
 
+/* A typing error under /dev must not become a large file in memory. */
+int
+vmf_newfile_check(const char *path, struct vmf_error *err)
+{
+	char *dir = strdup(path), *real = NULL, *slash;
+	int rc = -1;
+
+	if (dir == NULL)
+		return vmf_fail_errno(err, VMF_IO, "%s", path);
+	slash = strrchr(dir, '/');
+	if (slash == NULL)
+		strcpy(dir, ".");
+	else
+		slash[slash == dir] = '\0';
+	real = realpath(dir, NULL);
+	if (real == NULL && errno == ENOENT)
+		vmf_fail(err, VMF_REFUSED,
+		    "%s: its directory does not exist; create it first", path);
+	else if (real == NULL)
+		vmf_fail_errno(err, VMF_REFUSED, "%s", path);
+	else if ((strncmp(real, "/dev/", 5) == 0 ||
+		     strcmp(real, "/dev") == 0) &&
+		 strcmp(real, "/dev/shm") != 0 &&
+		 strncmp(real, "/dev/shm/", 9) != 0)
+		vmf_fail(err, VMF_REFUSED,
+		    "%s: no such device; no file is made under /dev", path);
+	else
+		rc = 0;
+	free(real);
+	free(dir);
+	return rc;
+}
+
 struct vmf_newfile *
 vmf_newfile_create(const char *path, bool overwrite, struct vmf_error *err)
 {
@@ -240,6 +273,8 @@ vmf_newfile_create(const char *path, bool overwrite, struct vmf_error *err)
 			    "%s: exists and is not a regular file", path);
 			return NULL;
 		}
+	} else if (vmf_newfile_check(path, err) < 0) {
+		return NULL;
 	}
 	nf = calloc(1, sizeof(*nf));
 	if (nf == NULL) {

@@ -48,38 +48,6 @@ min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* A typing error under /dev must not become a large file in memory. */
-static int
-check_new_name(const char *path, struct vmf_error *err)
-{
-	char *dir = strdup(path), *real = NULL, *slash;
-	int rc = -1;
-
-	if (dir == NULL)
-		return vmf_fail_errno(err, VMF_IO, "%s", path);
-	slash = strrchr(dir, '/');
-	if (slash == NULL)
-		strcpy(dir, ".");
-	else
-		slash[slash == dir] = '\0';
-	real = realpath(dir, NULL);
-	if (real == NULL && errno == ENOENT)
-		vmf_fail(err, VMF_REFUSED,
-		    "%s: its directory does not exist; create it first", path);
-	else if (real == NULL)
-		vmf_fail_errno(err, VMF_REFUSED, "%s", path);
-	else if ((strncmp(real, "/dev/", 5) == 0 ||
-		     strcmp(real, "/dev") == 0) &&
-		 strncmp(real, "/dev/shm", 8) != 0)
-		vmf_fail(err, VMF_REFUSED,
-		    "%s: no such device; no file is made under /dev", path);
-	else
-		rc = 0;
-	free(real);
-	free(dir);
-	return rc;
-}
-
 static int
 check_existing_file(const char *path, const struct vmf_sink_options *options,
     struct vmf_error *err)
@@ -109,7 +77,7 @@ open_file(struct vmf_sink *sink, const struct stat *st, struct vmf_error *err)
 	if (st != NULL)
 		return check_existing_file(sink->name, &sink->options, err);
 	sink->room = sink->size;
-	return check_new_name(sink->name, err);
+	return vmf_newfile_check(sink->name, err);
 }
 
 static int

@@ -274,8 +274,14 @@ odd_names_work(void)
 	CU_ASSERT_EQUAL(vmf_write_file(longest, "", 0, false, &err), 0);
 	CU_ASSERT(exists(longest));
 	CU_ASSERT_EQUAL(chdir("/"), 0);
+	ASSERT_FAILS(vmf_write_file(test_path("no/such"), "", 0, false, &err),
+	    VMF_REFUSED);
 	ASSERT_FAILS(
-	    vmf_write_file(test_path("no/such"), "", 0, false, &err), VMF_IO);
+	    vmf_write_file("/dev/no-such", "", 0, false, &err), VMF_REFUSED);
+	CU_ASSERT_FALSE(exists("/dev/no-such"));
+	CU_ASSERT_EQUAL(
+	    vmf_write_file("/dev/shm/vmferry", "", 0, true, &err), 0);
+	CU_ASSERT_EQUAL(unlink("/dev/shm/vmferry"), 0);
 	ASSERT_FAILS(
 	    vmf_write_file(test_dir(), "", 0, true, &err), VMF_REFUSED);
 }

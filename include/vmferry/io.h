@@ -49,8 +49,12 @@ int vmf_sync_parent(const char *path, struct vmf_error *err);
  * vmf_newfile_commit() syncs, closes and renames it and syncs the directory.
  * An existing name is refused (VMF_REFUSED) at creation and again at commit
  * unless overwrite is set.
+ *
+ * vmf_newfile_check() says beforehand (VMF_REFUSED) that a path's directory is
+ * missing, or lies under /dev, where a typing error would make a file.
  */
 struct vmf_newfile;
+int vmf_newfile_check(const char *path, struct vmf_error *err);
 struct vmf_newfile *
 vmf_newfile_create(const char *path, bool overwrite, struct vmf_error *err);
 int vmf_newfile_fd(const struct vmf_newfile *nf); /* borrowed */
