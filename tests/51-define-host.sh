@@ -157,3 +157,36 @@ define 0 "${options[@]}" --machine pc-q35-7.2
 on B virsh -q start rhel
 on B virsh -q destroy rhel
 ok "a domain of another distribution is fitted to this one"
+
+# --- a package's XML, once the package was found sound
+
+gen_domain boxed --disk /srv/boxed.img --uefi --memory 192 >boxed.xml
+truncate -s 1M "$LAB_DIR/A/disk/srv/boxed.img"
+mkdir -p "$LAB_DIR/A/disk/var/lib/libvirt/qemu/nvram"
+cp /usr/share/OVMF/OVMF_VARS_4M.fd \
+    "$LAB_DIR/A/disk/var/lib/libvirt/qemu/nvram/boxed_VARS.fd"
+on A virsh -q define /dev/stdin <boxed.xml
+on A vmf-pack boxed >boxed.vmf.tar
+on A virsh dumpxml --inactive --security-info boxed | sed '$d' >boxed.xml
+expect 0 vmf-define -o - --allow all --keep-emulator boxed.vmf.tar
+same boxed.xml .out
+expect 0 vmf-define -o - --allow all --keep-emulator - <boxed.vmf.tar
+same boxed.xml .out
+head -c -1024 boxed.vmf.tar >short.vmf.tar
+expect 4 vmf-define -o - --allow all short.vmf.tar
+[[ -z $out ]] || fail "the XML of a broken package was taken"
+expect 2 vmf-define -o - --allow all - < <(vmf-dump "$LAB_DIR/A/disk/srv/boxed.img")
+expect_line 'the stream of a disk'
+
+truncate -s 1M "$disk/srv/boxed.img"
+nvram=$disk/var/lib/libvirt/qemu/nvram/boxed_VARS.fd
+xml=boxed.vmf.tar
+box=("${log[@]}" --map vda=/srv/boxed.img)
+define 3 "${box[@]}"
+expect_line "boxed_VARS.fd': no such file here"
+head -c 131072 /usr/share/OVMF/OVMF_VARS_4M.fd >"$nvram"
+define 3 "${box[@]}"
+expect_line 'has 131072 bytes and its template 540672; it belongs to other firmware'
+cp /usr/share/OVMF/OVMF_VARS_4M.fd "$nvram"
+define 0 "${box[@]}"
+ok "a package's domain is defined, with the NVRAM that belongs to it"
