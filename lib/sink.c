@@ -501,17 +501,20 @@ settle_held(struct vmf_sink *sink, uint64_t off, uint64_t len, bool compare,
 	return rc < 0 ? vmf_wrap(err, "%s", sink->name) : 0;
 }
 
+/* What makes a disk of it - boot code, tables, labels - is the last write. */
 static int
 commit_device(struct vmf_sink *sink, bool readback, struct vmf_error *err)
 {
 	uint64_t tail_len = sink->size - sink->tail;
+	uint64_t first = min_u64(sink->head, VMF_MIB);
 
 	/* Zeros that were not written are holes up to the end of scratch. */
 	if (ftruncate(sink->held, (off_t)(sink->head + tail_len)) < 0)
 		return vmf_fail_errno(err, VMF_IO, "%s", sink->name);
 	if (settle_held(sink, sink->tail, tail_len, false, err) < 0 ||
+	    settle_held(sink, first, sink->head - first, false, err) < 0 ||
 	    sync_fd(sink, err) < 0 ||
-	    settle_held(sink, 0, sink->head, false, err) < 0 ||
+	    settle_held(sink, 0, first, false, err) < 0 ||
 	    sync_fd(sink, err) < 0)
 		return -1;
 	if (!readback)
