@@ -189,6 +189,8 @@ static const struct place places[] = {
 	PLACE_MAP | PLACE_REFUSE | PLACE_ASK, VMF_ASK_PATH, NULL},
     {"devices/interface/filterref@filter", VMF_NAMES_NETWORK, PLACE_ASK,
 	VMF_ASK_NWFILTER, NULL},
+    {"devices/interface/portForward", VMF_NAMES_INTERFACE, PLACE_REFUSE,
+	VMF_ASK_PATH, NULL},
     {"devices/interface/script@path", VMF_NAMES_INTERFACE,
 	PLACE_MAP | PLACE_REFUSE | PLACE_ASK, VMF_ASK_PATH, NULL},
     {"devices/interface/source@bridge", VMF_NAMES_NETWORK, PLACE_ASK,

@@ -173,3 +173,15 @@ expect 0 vmf-define -o - --uuid 99999999-8888-4777-8666-555555555555 \
     --name copy --map vda=/srv/copy.img "$data/rhel.xml"
 same a .out
 ok "a new identity follows from its UUID"
+
+for f in "$data"/*.xml; do
+	[[ $f != */handmade.xml ]] || continue
+	change=(--allow all --name copy --cpu host-model --map '*=/new/vm-*'
+	    --uuid 99999999-8888-4777-8666-555555555555 --map-path /srv=/data)
+	expect 0 vmf-define -q --diff "${change[@]}" "$f"
+	cp "$f" patched.xml
+	patch -s --fuzz=0 patched.xml .out
+	expect 0 vmf-define -q -o - "${change[@]}" "$f"
+	same patched.xml .out
+done
+ok "--diff is whole and exact for every kind of element"

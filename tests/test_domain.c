@@ -661,6 +661,7 @@ hidden_names_are_found(void)
 	    "<emulator><![CDATA[/tmp/evil]]></emulator>",
 	    "<emulator>/tmp<x/>/evil</emulator>",
 	    "<interface type='ethernet'><script path='x'/></interface>",
+	    "<interface type='user'><portForward proto='tcp'/></interface>",
 	    "<serial type='file'><source path='/etc/passwd'/></serial>",
 	    "<serial type='file'><source path='/var/lib/libvirt/qemu/channel/"
 	    "../../../../../etc/passwd'/></serial>",

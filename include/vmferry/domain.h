@@ -30,7 +30,7 @@ struct vmf_domain;
 /*
  * Parse XML of len bytes; what names it in messages ("web.xml").  NULL:
  * VMF_INTEGRITY (not well-formed, not UTF-8, DOCTYPE, too large or deep, no
- * <domain> with name and UUID).  The caller frees the domain.
+ * <domain> with a name and at most one UUID).  The caller frees the domain.
  */
 struct vmf_domain *vmf_domain_parse(
     const char *xml, size_t len, const char *what, struct vmf_error *err);
@@ -92,7 +92,8 @@ struct vmf_domain_tpm {
 struct vmf_domain_model {
 	const char *type; /* kvm qemu */
 	const char *name;
-	const char *uuid; /* lower case with dashes */
+	const char *uuid; /* lower case with dashes; libvirt makes one up at
+			   * define when NULL */
 	const char *title;
 	const char *arch;
 	const char *machine;
@@ -175,7 +176,8 @@ int vmf_domain_rewrite(struct vmf_domain *dom,
 /*
  * Give the disk with this target name (or, as vda.base1, one of its base
  * images) another source: what a tool knows better than a map, such as the
- * path of a volume it made.  format NULL keeps the driver's.
+ * path of a volume it made.  format NULL keeps the driver's.  Call it before
+ * vmf_domain_rewrite(), which leaves alone what is set.
  */
 int vmf_domain_set_disk(struct vmf_domain *dom, const char *disk,
     const struct vmf_map_target *target, const char *format,
