@@ -272,10 +272,51 @@ timed_out(struct vmf_ssh *ssh, struct vmf_error *err)
 	    "%s: does not answer as an SSH server in time", ssh->name);
 }
 
+/*
+ * Only what this libssh2 knows: it would drop the others itself, but 1.10 does
+ * so with a memcpy() over itself.
+ */
+int
+vmf_ssh_prefer(
+    struct vmf_ssh *ssh, int method, const char *list, struct vmf_error *err)
+{
+	const char **algs = NULL, *word = list;
+	char known[1024] = "";
+	size_t n, used = 0;
+	int count, rc;
+
+	count = libssh2_session_supported_algs(ssh->lib, method, &algs);
+	if (count < 0)
+		return vmf_ssh_fail(ssh, count, "algorithms", err);
+	for (; *word != '\0'; word += n + (word[n] == ',')) {
+		n = strcspn(word, ",");
+		for (int i = 0; i < count; i++)
+			if (strlen(algs[i]) == n &&
+			    memcmp(algs[i], word, n) == 0 &&
+			    used + n + 2 < sizeof(known)) {
+				if (used > 0)
+					known[used++] = ',';
+				memcpy(known + used, word, n);
+				used += n;
+				break;
+			}
+	}
+	known[used] = '\0';
+	libssh2_free(ssh->lib, algs);
+	rc = libssh2_session_method_pref(ssh->lib, method, known);
+	return rc == 0 ? 0 : vmf_ssh_fail(ssh, rc, "algorithms", err);
+}
+
 /* What is offered: nothing that OpenSSH has dropped from its defaults. */
 static int
 set_methods(struct vmf_ssh *ssh, struct vmf_error *err)
 {
+	static const char ciphers[] =
+	    "aes128-gcm@openssh.com,aes256-gcm@openssh.com,"
+	    "aes128-ctr,aes256-ctr,aes192-ctr";
+	static const char macs[] =
+	    "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,"
+	    "hmac-sha2-256,hmac-sha2-512";
 	static const struct {
 		int method;
 		const char *list;
@@ -286,32 +327,17 @@ set_methods(struct vmf_ssh *ssh, struct vmf_error *err)
 		"diffie-hellman-group-exchange-sha256,"
 		"diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,"
 		"diffie-hellman-group14-sha256"},
-	    {LIBSSH2_METHOD_CRYPT_CS, NULL},
-	    {LIBSSH2_METHOD_CRYPT_SC, NULL},
-	    {LIBSSH2_METHOD_MAC_CS, ""},
-	    {LIBSSH2_METHOD_MAC_SC, ""},
+	    {LIBSSH2_METHOD_CRYPT_CS, ciphers},
+	    {LIBSSH2_METHOD_CRYPT_SC, ciphers},
+	    {LIBSSH2_METHOD_MAC_CS, macs},
+	    {LIBSSH2_METHOD_MAC_SC, macs},
 	};
-	static const char ciphers[] =
-	    "aes128-gcm@openssh.com,aes256-gcm@openssh.com,"
-	    "aes128-ctr,aes256-ctr,aes192-ctr";
-	static const char macs[] =
-	    "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,"
-	    "hmac-sha2-256,hmac-sha2-512";
-	const char *list;
 	size_t i;
-	int rc;
 
-	for (i = 0; i < sizeof(prefs) / sizeof(prefs[0]); i++) {
-		list = prefs[i].list;
-		if (list == NULL)
-			list = ciphers;
-		else if (list[0] == '\0')
-			list = macs;
-		rc = libssh2_session_method_pref(
-		    ssh->lib, prefs[i].method, list);
-		if (rc != 0)
-			return vmf_ssh_fail(ssh, rc, "algorithms", err);
-	}
+	for (i = 0; i < sizeof(prefs) / sizeof(prefs[0]); i++)
+		if (vmf_ssh_prefer(ssh, prefs[i].method, prefs[i].list, err) <
+		    0)
+			return -1;
 	return 0;
 }
 

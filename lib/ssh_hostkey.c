@@ -44,7 +44,6 @@ vmf_ssh_prefer_hostkeys(struct vmf_ssh *ssh,
 	char known[1024], list[1024] = "", *word, *save = NULL;
 	struct vmf_knownhosts *kh;
 	size_t i;
-	int rc;
 
 	kh = vmf_knownhosts_load(options->known_hosts, err);
 	if (kh == NULL)
@@ -63,9 +62,7 @@ vmf_ssh_prefer_hostkeys(struct vmf_ssh *ssh,
 	}
 	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		add_method(list, sizeof(list), all[i]);
-	rc =
-	    libssh2_session_method_pref(ssh->lib, LIBSSH2_METHOD_HOSTKEY, list);
-	return rc == 0 ? 0 : vmf_ssh_fail(ssh, rc, "host key types", err);
+	return vmf_ssh_prefer(ssh, LIBSSH2_METHOD_HOSTKEY, list, err);
 }
 
 /* " -p PORT HOST" of the commands that are recommended. */

@@ -68,6 +68,10 @@ vmf_ssh_full(const struct vmf_ssh *ssh)
 	return ssh->out_len >= SSH_OUT_HIGH;
 }
 
+/* Offer of a method (LIBSSH2_METHOD_...) this comma-separated list. */
+int vmf_ssh_prefer(
+    struct vmf_ssh *ssh, int method, const char *list, struct vmf_error *err);
+
 /* ssh_connect.c: sets ssh->fd (and ->proxy). */
 int vmf_ssh_connect(struct vmf_ssh *ssh, const struct vmf_ssh_options *options,
     int64_t deadline, struct vmf_error *err);

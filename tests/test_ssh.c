@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -270,6 +271,10 @@ start_sshd(void)
 	    0);
 	sshd = fork();
 	if (sshd == 0) {
+		/* Neither outlives a test that crashes nor holds its pipe. */
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		if (freopen(test_path("sshd_out"), "w", stdout) != NULL)
+			dup2(STDOUT_FILENO, STDERR_FILENO);
 		execl("/usr/sbin/sshd", "/usr/sbin/sshd", "-D", "-f",
 		    test_path("sshd_config"), "-E", test_path("sshd_log"),
 		    (char *)NULL);
