@@ -366,11 +366,11 @@ send_package(struct move *m, struct vmf_totals *totals, struct vmf_error *err)
 	if (vmf_move_far_send(&m->far, placement_request(m, "receive"), err) <
 	    0)
 		return -1;
-	m->far.busy = true;
+	m->far.over = true;
 	if (vmf_pack_write(m->pack, vmf_wire_out(&m->far.wire), &m->o->engine,
 		totals, err) == 0 &&
 	    vmf_wire_end(&m->far.wire, err) == 0) {
-		m->far.busy = false;
+		m->far.over = false;
 		return 0;
 	}
 	if (err->class != VMF_REMOTE)
@@ -400,8 +400,10 @@ copy(struct move *m, struct vmf_move_report *report, struct vmf_error *err)
 		goto out;
 	vmf_move_enter(m, "verify", "");
 	answer = vmf_move_far_answer(&m->far, err);
-	if (answer == NULL)
+	if (answer == NULL) {
+		m->far.over = true;
 		goto out;
+	}
 	m->placed = true;
 	rc = compare_roots(m, answer, totals, report, err);
 	json_decref(answer);

@@ -48,7 +48,7 @@ clean_destination(struct move *m, struct vmf_error *err)
 
 	if (m->far.exec == NULL || m->far.lost)
 		return 0;
-	if (m->far.busy) {
+	if (m->far.over) {
 		vmf_move_far_close(&m->far);
 		return 0;
 	}

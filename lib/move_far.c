@@ -16,7 +16,7 @@ vmf_move_far_send(
 	if (vmf_wire_send(&far->wire, request, err) == 0)
 		return 0;
 	far->lost = true;
-	return wrap(far, err);
+	return -1;
 }
 
 json_t *
@@ -26,10 +26,11 @@ vmf_move_far_answer(struct vmf_move_far *far, struct vmf_error *err)
 
 	if (answer == NULL) {
 		far->lost = true;
+		/* What the session says names the host already. */
 		if (err->class == VMF_OK)
 			vmf_fail(err, VMF_REMOTE,
-			    "the vmferry there ended without an answer");
-		wrap(far, err);
+			    "%s: the vmferry there ended without an answer",
+			    far->options->dest);
 		return NULL;
 	}
 	if (vmf_wire_check(answer, err) == 0)

@@ -17,7 +17,8 @@ struct vmf_move_far {
 	struct vmf_exec *exec;
 	struct vmf_wire wire;
 	bool lost; /* the connection failed: what it did last is not known */
-	bool busy; /* in the middle of a byte stream: it hears nothing else */
+	bool over; /* it hears no more: it is receiving, or has failed to, and
+		    * removes by itself what it made */
 };
 
 /* Start it and compare versions. */

@@ -80,7 +80,7 @@ there(void *ctx, enum vmf_domain_ask ask, const char *value)
 }
 
 static int
-check_definition(struct vmf_place *place, struct vmf_error *err)
+check_names(struct vmf_place *place, struct vmf_error *err)
 {
 	struct vmf_domain_scan scan = {
 	    .allow = place->options.allow,
@@ -88,11 +88,17 @@ check_definition(struct vmf_place *place, struct vmf_error *err)
 	    .there = place->host == NULL ? NULL : there,
 	    .ctx = place,
 	};
+
+	return vmf_domain_scan(place->dom, &scan, err);
+}
+
+/* Can it be defined, beside the domains that are here? */
+static int
+check_identity(struct vmf_place *place, struct vmf_error *err)
+{
 	char user[VMF_MAP_NAME_MAX];
 	size_t i;
 
-	if (vmf_domain_scan(place->dom, &scan, err) < 0)
-		return -1;
 	if (!place->options.define)
 		return 0;
 	if (vmf_host_check_identity(place->host, place->model->name,
@@ -262,7 +268,8 @@ vmf_place_new(const struct vmf_package_info *info, const char *xml,
 	place->options = *options;
 	if (rewrite(place, xml, err) < 0 ||
 	    check_overwrite_names(place, err) < 0 ||
-	    choose_targets(place, err) < 0 || check_definition(place, err) < 0)
+	    check_identity(place, err) < 0 || choose_targets(place, err) < 0 ||
+	    check_names(place, err) < 0)
 		goto fail;
 	place->xml = vmf_domain_format(place->dom, NULL, err);
 	if (place->xml == NULL)
@@ -360,12 +367,15 @@ make_directories(struct vmf_place *place, struct vmf_error *err)
 	const char *tpm_dir = place->options.tpm_dir;
 	size_t i;
 
+	if (tpm_dir == NULL)
+		tpm_dir = TPM_DIR;
 	for (i = 0; i < place->info->nfiles; i++) {
-		const char *name = place->info->files[i].name;
-
-		if (starts_with(name, "tpm/") &&
-		    make_parents(place->files[i].path,
-			tpm_dir == NULL ? TPM_DIR : tpm_dir, 0711, err) < 0)
+		if (!starts_with(place->info->files[i].name, "tpm/"))
+			continue;
+		/* libvirt makes its directory with the first TPM only. */
+		if (mkdir(tpm_dir, 0711) < 0 && errno != EEXIST)
+			return vmf_fail_errno(err, VMF_IO, "%s", tpm_dir);
+		if (make_parents(place->files[i].path, tpm_dir, 0711, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <vmferry/held.h>
 #include <vmferry/host.h>
 #include <vmferry/journal.h>
 #include <vmferry/manifest.h>
@@ -125,6 +126,68 @@ do_check(struct serve *s, const json_t *request, struct vmf_error *err)
 	return answer;
 }
 
+/* ---- discard ----------------------------------------------------------------
+ */
+
+/* Remove one thing that "placed" names, if it is still that very file. */
+static int
+discard_one(const char *entry_text, json_t *removed, json_t *left,
+    struct vmf_error *err)
+{
+	json_t *entry = json_loads(entry_text, 0, NULL);
+	const char *path = vmf_wire_text(entry, "path");
+	bool same, file = json_is_true(json_object_get(entry, "file"));
+	struct stat st;
+	int rc = 0;
+
+	if (path[0] == '\0' || lstat(path, &st) < 0)
+		goto out;
+	same = (json_int_t)st.st_dev ==
+		   json_integer_value(json_object_get(entry, "dev")) &&
+	       (json_int_t)st.st_ino ==
+		   json_integer_value(json_object_get(entry, "ino"));
+	if (!file || !same) {
+		json_array_append_new(left, json_string(path));
+		goto out;
+	}
+	if (unlink(path) < 0)
+		rc = vmf_fail_errno(err, VMF_IO, "%s", path);
+	else
+		json_array_append_new(removed, json_string(path));
+out:
+	json_decref(entry);
+	return rc;
+}
+
+static int
+discard_all(struct serve *s, struct vmf_journal *j, json_t *removed,
+    json_t *left, struct vmf_error *err)
+{
+	const char *receive = vmf_journal_find(j, "receive"), *line;
+	char uuid[VMF_DOMAIN_UUID_TEXT] = "";
+	struct vmf_host_state state;
+	bool found = false;
+	size_t i;
+
+	if (receive != NULL)
+		strncat(uuid, receive, VMF_DOMAIN_UUID_TEXT - 1);
+	if (uuid[0] != '\0' &&
+	    vmf_host_find(s->host, uuid, &state, &found, err) < 0)
+		return -1;
+	if (found && vmf_journal_find(j, "defined") != NULL)
+		return vmf_fail(err, VMF_REFUSED,
+		    "%s is defined here; nothing was removed", state.name);
+	for (i = 0; (line = vmf_journal_line(j, i)) != NULL; i++) {
+		const char *word = strstr(line, " placed ");
+
+		if (word != NULL &&
+		    discard_one(word + 8, removed, left, err) < 0)
+			return -1;
+	}
+	return vmf_journal_add(
+	    j, "discarded", err, "%zu files", json_array_size(removed));
+}
+
 /* ---- receive ------------------------------------------------------------ */
 
 /* Note what this move made, by inode, so that discard removes just that. */
@@ -171,12 +234,15 @@ place_package(struct serve *s, struct vmf_package_reader *r,
 {
 	const struct vmf_package_info *info = vmf_package_reader_info(r);
 	struct vmf_place *place = make_place(s, info, request, err);
+	json_t *removed = json_array(), *left = json_array();
 	struct vmf_package_summary summary;
+	struct vmf_error undo;
 	json_t *answer = NULL;
+	bool placed = false;
 	size_t i;
 
 	if (place == NULL)
-		return NULL;
+		goto out;
 	s->journal = vmf_journal_create(s->options->moves_dir, info->id, err);
 	if (s->journal == NULL ||
 	    vmf_journal_add(s->journal, "receive", err, "%s %s",
@@ -193,6 +259,12 @@ place_package(struct serve *s, struct vmf_package_reader *r,
 	    root_list(r, info), "bytes", (json_int_t)summary.bytes, "size",
 	    (json_int_t)summary.size, "stored", (json_int_t)summary.stored);
 out:
+	/* A failed receive leaves nothing: no discard can be asked for. */
+	if (answer == NULL && placed &&
+	    discard_all(s, s->journal, removed, left, &undo) < 0)
+		vmf_wrap(err, "(not cleaned up: %s)", undo.msg);
+	json_decref(removed);
+	json_decref(left);
 	vmf_place_free(place);
 	return answer;
 }
@@ -260,6 +332,10 @@ do_define(struct serve *s, const json_t *request, struct vmf_error *err)
 		 ? 0
 		 : vmf_journal_keep(s->journal, "replaced.xml", old, err);
 	free(old);
+	/* It may have moved away from here before: the right to run it came
+	 * back with it. */
+	if (rc == 0)
+		rc = vmf_held_clear(s->options->held_dir, uuid, err);
 	if (rc == 0 && json_is_true(json_object_get(request, "autostart")))
 		rc = vmf_host_set_autostart(s->host, uuid, true, err);
 	if (rc == 0 && s->journal != NULL)
@@ -305,68 +381,6 @@ do_state(struct serve *s, const json_t *request, struct vmf_error *err)
 		return NULL;
 	return json_pack("{s:b, s:b, s:s}", "ok", 1, "defined", found, "run",
 	    found ? vmf_host_run_name(state.run) : "");
-}
-
-/* ---- discard ----------------------------------------------------------------
- */
-
-/* Remove one thing that "placed" names, if it is still that very file. */
-static int
-discard_one(const char *entry_text, json_t *removed, json_t *left,
-    struct vmf_error *err)
-{
-	json_t *entry = json_loads(entry_text, 0, NULL);
-	const char *path = vmf_wire_text(entry, "path");
-	bool same, file = json_is_true(json_object_get(entry, "file"));
-	struct stat st;
-	int rc = 0;
-
-	if (path[0] == '\0' || lstat(path, &st) < 0)
-		goto out;
-	same = (json_int_t)st.st_dev ==
-		   json_integer_value(json_object_get(entry, "dev")) &&
-	       (json_int_t)st.st_ino ==
-		   json_integer_value(json_object_get(entry, "ino"));
-	if (!file || !same) {
-		json_array_append_new(left, json_string(path));
-		goto out;
-	}
-	if (unlink(path) < 0)
-		rc = vmf_fail_errno(err, VMF_IO, "%s", path);
-	else
-		json_array_append_new(removed, json_string(path));
-out:
-	json_decref(entry);
-	return rc;
-}
-
-static int
-discard_all(struct serve *s, struct vmf_journal *j, json_t *removed,
-    json_t *left, struct vmf_error *err)
-{
-	const char *receive = vmf_journal_find(j, "receive"), *line;
-	char uuid[VMF_DOMAIN_UUID_TEXT] = "";
-	struct vmf_host_state state;
-	bool found = false;
-	size_t i;
-
-	if (receive != NULL)
-		strncat(uuid, receive, VMF_DOMAIN_UUID_TEXT - 1);
-	if (uuid[0] != '\0' &&
-	    vmf_host_find(s->host, uuid, &state, &found, err) < 0)
-		return -1;
-	if (found && vmf_journal_find(j, "defined") != NULL)
-		return vmf_fail(err, VMF_REFUSED,
-		    "%s is defined here; nothing was removed", state.name);
-	for (i = 0; (line = vmf_journal_line(j, i)) != NULL; i++) {
-		const char *word = strstr(line, " placed ");
-
-		if (word != NULL &&
-		    discard_one(word + 8, removed, left, err) < 0)
-			return -1;
-	}
-	return vmf_journal_add(
-	    j, "discarded", err, "%zu files", json_array_size(removed));
 }
 
 static json_t *

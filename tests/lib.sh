@@ -23,6 +23,9 @@ export VMFERRY_BIN PATH="$VMFERRY_BIN:$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 # --- results
 
+# The log, also for what fails where standard output goes elsewhere.
+exec {_log}>&1
+
 ok() { echo "ok   $*"; }
 
 # The caller outside this file is the line a reader wants to see.
@@ -31,7 +34,7 @@ fail() {
 	while [[ ${BASH_SOURCE[i]} == "${BASH_SOURCE[0]}" &&
 	    $i -lt $((${#BASH_SOURCE[@]} - 1)) ]]; do i=$((i + 1)); done
 	trap - ERR
-	echo "FAIL: $* (${BASH_SOURCE[i]##*/}:${BASH_LINENO[i - 1]})"
+	echo "FAIL: $* (${BASH_SOURCE[i]##*/}:${BASH_LINENO[i - 1]})" >&"$_log"
 	exit 1
 }
 

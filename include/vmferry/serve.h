@@ -17,6 +17,7 @@
 struct vmf_serve_options {
 	const char *connect;   /* libvirt's URI; NULL: the default */
 	const char *moves_dir; /* NULL: VMF_MOVES_DIR */
+	const char *held_dir;  /* NULL: VMF_HELD_DIR */
 	const char *scratch;   /* NULL: /var/tmp */
 	struct vmf_engine_options engine;
 };
