@@ -176,8 +176,10 @@ ok "a new identity follows from its UUID"
 
 for f in "$data"/*.xml; do
 	[[ $f != */handmade.xml ]] || continue
-	change=(--allow all --name copy --cpu host-model --map '*=/new/vm-*'
-	    --uuid 99999999-8888-4777-8666-555555555555 --map-path /srv=/data)
+	# sdd is a SCSI lun, which no file can be
+	change=(--allow all --name copy --cpu host-model
+	    --map '*=/new/vm-*' --map sdd=/dev/sdy --uuid 99999999-8888-4777-8666-555555555555
+	    --map-path /srv=/data)
 	expect 0 vmf-define -q --diff "${change[@]}" "$f"
 	cp "$f" patched.xml
 	patch -s --fuzz=0 patched.xml .out
