@@ -84,7 +84,7 @@ ok "at B the guest boots, counts on, and says the same of both file systems"
 
 id=$(on A vmf-move --list | cut -d' ' -f1)
 expect 0 on A vmf-move --status "$id"
-for word in begin held placed commit defined done; do
+for word in begin held placed commit defined 'done'; do
 	[[ $out == *" $word "* ]] || fail "the journal lacks '$word': $out"
 done
 expect 3 on A vmf-move web hostb

@@ -58,6 +58,7 @@ mac() { on "$1" virsh -q dumpxml --inactive "$2" | grep -o "mac address='[^']*'"
 # the console's file kept its name
 read -r boot _ <<<"$(last_tick B web)"
 on B virsh -q start copy
-wait_for 30 eval '[[ $(last_tick B web) != "$boot "* ]]'
+started_anew() { [[ $(last_tick B web) != "$boot "* ]]; }
+wait_for 30 started_anew
 on B virsh -q destroy copy
 ok "under a new identity: own UUID, TPM directory and name"
