@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <vmferry/host.h>
@@ -230,6 +231,62 @@ hosts_are_asked_what_is_there(void)
 	vmf_host_free(host);
 }
 
+/* --- with QEMU: 52-host.sh runs these in the lab, in a host of its own */
+
+static void
+touch(const char *path)
+{
+	FILE *f = fopen(path, "w");
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	CU_ASSERT(fputs("state", f) >= 0);
+	CU_ASSERT_EQUAL(fclose(f), 0);
+}
+
+static void
+undefine_keeps_nvram_and_tpm(void)
+{
+	static const char xml[] =
+	    "<domain type='qemu'><name>keep</name><uuid>" UUID_A "</uuid>"
+	    "<memory>8192</memory><os><type arch='x86_64' machine='q35'>hvm"
+	    "</type><loader readonly='yes' type='pflash'>/usr/share/OVMF/"
+	    "OVMF_CODE_4M.fd</loader><nvram template='/usr/share/OVMF/"
+	    "OVMF_VARS_4M.fd'>/srv/keep_VARS.fd</nvram></os>"
+	    "<features><acpi/></features><devices>"
+	    "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/>"
+	    "</tpm></devices></domain>";
+	static const char dir[] = "/var/lib/libvirt/swtpm/" UUID_A;
+	static const char state[] =
+	    "/var/lib/libvirt/swtpm/" UUID_A "/tpm2-00.permall";
+	const char *uri = getenv("VMF_TEST_URI");
+	const struct vmf_domain_model *model;
+	struct vmf_domain *dom;
+	struct vmf_host *host;
+
+	if (uri == NULL)
+		return;
+	host = vmf_host_open(uri, &err);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(host);
+	CU_ASSERT_EQUAL_FATAL(vmf_host_define(host, xml, false, NULL, &err), 0);
+	dom = vmf_domain_parse(xml, strlen(xml), "keep", &err);
+	model = vmf_domain_model(dom, &err);
+	CU_ASSERT_FALSE(vmf_host_has_tpm_state(host, model));
+	ASSERT_FAILS(vmf_host_check_nvram(host, model, &err), VMF_REFUSED);
+	mkdir("/var/lib/libvirt/swtpm", 0711);
+	CU_ASSERT_EQUAL_FATAL(mkdir(dir, 0711), 0);
+	touch(state);
+	touch("/srv/keep_VARS.fd");
+	CU_ASSERT_TRUE(vmf_host_has_tpm_state(host, model));
+	/* five bytes are no NVRAM */
+	ASSERT_FAILS(vmf_host_check_nvram(host, model, &err), VMF_REFUSED);
+	CU_ASSERT_EQUAL(vmf_host_undefine(host, "keep", &err), 0);
+	CU_ASSERT_EQUAL(access(state, F_OK), 0);
+	CU_ASSERT_EQUAL(access("/srv/keep_VARS.fd", F_OK), 0);
+	printf("undefine kept NVRAM and TPM state\n");
+	vmf_domain_free(dom);
+	vmf_host_free(host);
+}
+
 void
 suite_host(void)
 {
@@ -240,6 +297,7 @@ suite_host(void)
 	    {"collisions are refused", collisions_are_refused},
 	    {"paths and MACs have owners", paths_and_macs_have_owners},
 	    {"hosts are asked what is there", hosts_are_asked_what_is_there},
+	    {"undefine keeps NVRAM and TPM", undefine_keeps_nvram_and_tpm},
 	};
 
 	TEST_SUITE("host", cases);
