@@ -163,8 +163,9 @@ static int
 dump_to_stdout(const struct options *o, struct vmf_source *src,
     struct vmf_totals *totals, struct vmf_error *err)
 {
-	struct vmf_fd fd = {STDOUT_FILENO, "standard output"};
-	struct vmf_out out = vmf_out_fd(&fd);
+	struct vmf_pipe to = {
+	    STDOUT_FILENO, "standard output", o->engine.progress};
+	struct vmf_out out = vmf_out_pipe(&to);
 
 	return dump(o, src, &out, totals, err);
 }

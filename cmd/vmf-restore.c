@@ -216,7 +216,8 @@ out:
 static int
 run(const struct options *o, struct vmf_error *err)
 {
-	struct vmf_fd in = {STDIN_FILENO, "standard input"};
+	struct vmf_pipe in = {
+	    STDIN_FILENO, "standard input", o->engine.progress};
 	int rc;
 
 	if (strcmp(o->stream, "-") != 0) {
@@ -228,7 +229,7 @@ run(const struct options *o, struct vmf_error *err)
 		return vmf_fail(err, VMF_USAGE,
 		    "standard input is a terminal; pipe a stream into it");
 	}
-	rc = restore(o, vmf_in_fd(&in), err);
+	rc = restore(o, vmf_in_pipe(&in), err);
 	if (in.fd != STDIN_FILENO)
 		close(in.fd);
 	return rc;

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +12,9 @@
 #include <unistd.h>
 
 #include <vmferry/io.h>
+
+/* How soon a wait for another process sees that it is to stop. */
+#define STOP_TICK_MS 100
 
 struct vmf_newfile {
 	char *path; /* the final name */
@@ -390,4 +395,112 @@ struct vmf_out
 vmf_out_fd(struct vmf_fd *fd)
 {
 	return (struct vmf_out){.write = fd_write, .ctx = fd};
+}
+
+/* Until fd is ready for events, or a stop is asked for. */
+static int
+wait_for(const struct vmf_pipe *p, short events, struct vmf_error *err)
+{
+	struct pollfd ready = {.fd = p->fd, .events = events};
+	int n;
+
+	do {
+		if (vmf_progress_check(p->progress, err) < 0)
+			return -1;
+		n = poll(&ready, 1, STOP_TICK_MS);
+		if (n < 0 && errno != EINTR)
+			return vmf_fail_errno(err, VMF_IO, "%s", p->name);
+	} while (n <= 0);
+	return 0;
+}
+
+/* Nothing there yet after all? */
+static bool
+is_transient(void)
+{
+	return errno == EINTR || errno == EAGAIN;
+}
+
+static int
+pipe_read(void *ctx, void *buf, size_t len, size_t *got, struct vmf_error *err)
+{
+	const struct vmf_pipe *p = ctx;
+	ssize_t n = 1;
+
+	*got = 0;
+	while (*got < len && n != 0) {
+		if (wait_for(p, POLLIN, err) < 0)
+			return -1;
+		n = read(p->fd, (uint8_t *)buf + *got, len - *got);
+		if (n < 0 && !is_transient())
+			return vmf_fail_errno(err, VMF_IO, "%s: read", p->name);
+		if (n > 0)
+			*got += (size_t)n;
+	}
+	return 0;
+}
+
+/*
+ * The same pipe, opened anew: its O_NONBLOCK is ours alone, while that of the
+ * descriptor we were given is shared with whoever gave it.
+ */
+static int
+open_nonblock(int fd)
+{
+	char self[64];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))
+		return -1;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return open(self, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+/*
+ * Never wait within write(), where no stop is seen: what is ready takes
+ * PIPE_BUF bytes at once, and more when it says so itself.
+ */
+static int
+pipe_write(void *ctx, const void *buf, size_t len, struct vmf_error *err)
+{
+	const struct vmf_pipe *p = ctx;
+	int own = len > PIPE_BUF ? open_nonblock(p->fd) : -1;
+	const uint8_t *next = buf;
+	struct stat st;
+	size_t most = len;
+	ssize_t n;
+	int rc = -1;
+
+	if (own < 0 && fstat(p->fd, &st) == 0 && !S_ISREG(st.st_mode))
+		most = PIPE_BUF;
+	while (len > 0) {
+		if (wait_for(p, POLLOUT, err) < 0)
+			goto out;
+		n = write(own < 0 ? p->fd : own, next, len < most ? len : most);
+		if (n < 0 && !is_transient()) {
+			vmf_fail_errno(err, VMF_IO, "%s: write", p->name);
+			goto out;
+		}
+		if (n > 0) {
+			next += n;
+			len -= (size_t)n;
+		}
+	}
+	rc = 0;
+out:
+	if (own >= 0)
+		close(own);
+	return rc;
+}
+
+struct vmf_in
+vmf_in_pipe(struct vmf_pipe *p)
+{
+	return (struct vmf_in){.read = pipe_read, .ctx = p};
+}
+
+struct vmf_out
+vmf_out_pipe(struct vmf_pipe *p)
+{
+	return (struct vmf_out){.write = pipe_write, .ctx = p};
 }

@@ -341,6 +341,93 @@ scratch_files_have_no_name(void)
 	ASSERT_FAILS(vmf_scratch_open(test_path("nosuch"), &err), VMF_IO);
 }
 
+static void *
+stop_soon(void *arg)
+{
+	static const struct timespec nap = {0, 50000000};
+	struct vmf_progress *progress = arg;
+
+	nanosleep(&nap, NULL);
+	atomic_store(&progress->stop, 1);
+	return NULL;
+}
+
+/* Nobody writes, nobody reads: a stop ends either wait. */
+static void
+waiting_for_a_pipe_can_be_stopped(void)
+{
+	uint8_t *data = calloc(1, BYTES);
+	unsigned i;
+	int fd[2];
+
+	CU_ASSERT_EQUAL_FATAL(pipe(fd), 0);
+	for (i = 0; i < 3; i++) {
+		struct vmf_progress progress = {0};
+		struct vmf_pipe p = {fd[i > 0], "pipe", &progress};
+		struct vmf_in in = vmf_in_pipe(&p);
+		struct vmf_out out = vmf_out_pipe(&p);
+		pthread_t thread;
+		size_t got;
+
+		pthread_create(&thread, NULL, stop_soon, &progress);
+		/* in an empty pipe, a filling one, and a full one */
+		ASSERT_FAILS(i == 0 ? in.read(in.ctx, data, BYTES, &got, &err)
+				    : out.write(out.ctx, data, BYTES, &err),
+		    VMF_STOPPED);
+		pthread_join(thread, NULL);
+	}
+	/* what we were given did not become non-blocking */
+	CU_ASSERT_EQUAL(fcntl(fd[1], F_GETFL) & O_NONBLOCK, 0);
+	close(fd[0]);
+	close(fd[1]);
+	free(data);
+}
+
+static void
+pipes_carry_all_bytes(void)
+{
+	uint8_t *data = malloc(BYTES), *back = malloc(BYTES);
+	struct membuf *m;
+	struct vmf_pipe p = {.name = "pipe"};
+	struct vmf_in in;
+	struct vmf_out out;
+	pthread_t thread;
+	void *result;
+	size_t got;
+	int fd[2];
+
+	noise(data, BYTES, 3);
+	CU_ASSERT_EQUAL_FATAL(pipe(fd), 0);
+	p.fd = fd[1];
+	out = vmf_out_pipe(&p);
+	pthread_create(&thread, NULL, sip, &fd[0]);
+	alarms(true);
+	CU_ASSERT_EQUAL(out.write(out.ctx, data, BYTES, &err), 0);
+	alarms(false);
+	close(fd[1]);
+	pthread_join(thread, &result);
+	m = result;
+	CU_ASSERT_EQUAL(m->len, BYTES);
+	CU_ASSERT_EQUAL(memcmp(m->p, data, BYTES), 0);
+	membuf_free(m);
+	free(m);
+	close(fd[0]);
+	noise(data, BYTES, 1); /* as drip() writes it */
+	CU_ASSERT_EQUAL_FATAL(pipe(fd), 0);
+	p.fd = fd[0];
+	in = vmf_in_pipe(&p);
+	pthread_create(&thread, NULL, drip, &fd[1]);
+	CU_ASSERT_EQUAL(in.read(in.ctx, back, BYTES, &got, &err), 0);
+	CU_ASSERT_EQUAL(got, BYTES);
+	CU_ASSERT_EQUAL(memcmp(back, data, BYTES), 0);
+	CU_ASSERT_EQUAL(in.read(in.ctx, back, 1, &got, &err), 0);
+	CU_ASSERT_EQUAL(got, 0);
+	pthread_join(thread, NULL);
+	close(fd[0]);
+	free(back);
+	free(data);
+}
+
 void
 suite_io(void)
 {
@@ -358,6 +445,9 @@ suite_io(void)
 		a_file_too_large_leaves_nothing},
 	    {"small files are read whole", small_files_are_read_whole},
 	    {"scratch files have no name", scratch_files_have_no_name},
+	    {"waiting for a pipe can be stopped",
+		waiting_for_a_pipe_can_be_stopped},
+	    {"pipes carry all bytes", pipes_carry_all_bytes},
 	};
 
 	TEST_SUITE("io", cases);

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include <vmferry/error.h>
+#include <vmferry/progress.h>
 
 /* Read until len bytes or the end of the file; *got tells how many came. */
 int vmf_read_full(
@@ -94,5 +95,18 @@ struct vmf_fd {
 };
 struct vmf_in vmf_in_fd(struct vmf_fd *fd);
 struct vmf_out vmf_out_fd(struct vmf_fd *fd);
+
+/*
+ * The same again for what may wait for another process for ever - a pipe, a
+ * terminal: when progress asks to stop, the wait ends with VMF_STOPPED.
+ * Borrowed likewise.
+ */
+struct vmf_pipe {
+	int fd;
+	const char *name;
+	struct vmf_progress *progress;
+};
+struct vmf_in vmf_in_pipe(struct vmf_pipe *p);
+struct vmf_out vmf_out_pipe(struct vmf_pipe *p);
 
 #endif
