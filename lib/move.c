@@ -22,7 +22,6 @@
 #include <unistd.h>
 
 #include <vmferry/held.h>
-#include <vmferry/lock.h>
 #include <vmferry/manifest.h>
 #include <vmferry/pack.h>
 
@@ -72,18 +71,6 @@ vmf_move_check_hook(
 
 /* ---- check ----------------------------------------------------------------
  */
-
-int
-vmf_move_lock(struct move *m, const char *uuid, struct vmf_error *err)
-{
-	char path[4096], what[80];
-
-	snprintf(path, sizeof(path), "%s/%s.lock",
-	    m->o->lock_dir == NULL ? "/run/vmferry" : m->o->lock_dir, uuid);
-	snprintf(what, sizeof(what), "domain %s", uuid);
-	m->lock = vmf_lock_path(path, what, err);
-	return m->lock < 0 ? -1 : 0;
-}
 
 static int
 check_state(struct move *m, struct vmf_error *err)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <vmferry/held.h>
+#include <vmferry/lock.h>
 
 #include "move_internal.h"
 
@@ -23,6 +24,18 @@ vmf_move_enter(const struct move *m, const char *stage, const char *detail)
 {
 	if (m->o->stage != NULL)
 		m->o->stage(m->o->ctx, stage, detail);
+}
+
+int
+vmf_move_lock(struct move *m, const char *uuid, struct vmf_error *err)
+{
+	char path[4096], what[80];
+
+	snprintf(path, sizeof(path), "%s/%s.lock",
+	    m->o->lock_dir == NULL ? "/run/vmferry" : m->o->lock_dir, uuid);
+	snprintf(what, sizeof(what), "domain %s", uuid);
+	m->lock = vmf_lock_path(path, what, err);
+	return m->lock < 0 ? -1 : 0;
 }
 
 int
