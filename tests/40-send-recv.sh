@@ -1,5 +1,6 @@
 #!/bin/bash
 # vmf-send and vmf-recv: bytes arrive as they left, under a name that appears
+# shellcheck disable=SC2119	# with_sshd without lines for its configuration
 # whole or not at all.
 . "$(dirname "$0")/lib.sh"
 

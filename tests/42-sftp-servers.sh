@@ -1,5 +1,6 @@
 #!/bin/bash
 # Servers as they come: without extensions, without exec, noisy, full, denying.
+# shellcheck disable=SC2119	# sshd_stop of the one that runs
 . "$(dirname "$0")/lib.sh"
 
 export SSH_AUTH_SOCK=

@@ -1,5 +1,6 @@
 #!/bin/bash
 # The line, the server or the sender goes away: no name, and an end in time.
+# shellcheck disable=SC2119,SC2046,SC2086	# lists of pids are words
 . "$(dirname "$0")/lib.sh"
 
 export SSH_AUTH_SOCK=
@@ -55,7 +56,7 @@ finish 6 '127\.0\.0\.1: connection (lost|closed)'
 ok "a server that is killed: status 6, nothing under the name"
 
 begin b --sessions 3
-for n in 1 2 3; do bytes 8M >&9; done
+bytes 24M >&9
 kill -9 $(sshd_sessions | tail -1)
 finish 6 'connection (lost|closed)'
 [[ ! -e far/b && ! -e far/b.part ]] || fail "b is there"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Streams and packages are checked on their way; other names are only bytes.
+# shellcheck disable=SC2119	# with_sshd without lines for its configuration
 . "$(dirname "$0")/lib.sh"
 
 requires zstd virsh
