@@ -186,16 +186,27 @@ cli_data_stdout(struct vmf_error *err)
 	return 0;
 }
 
+/*
+ * A second one is meant, unless it comes with the first: timeout(1) signals
+ * its child and then the child's process group.
+ */
 static void
 on_stop(int sig)
 {
+	static time_t first;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (got_signal != 0) {
-		/* The second one is meant: leave as the signal would. */
+		if (now.tv_sec - first < 2)
+			return;
+		/* Leave as the signal would. */
 		signal(sig, SIG_DFL);
 		raise(sig);
 		return;
 	}
 	got_signal = sig;
+	first = now.tv_sec;
 	if (watched != NULL)
 		atomic_store(&watched->stop, 1);
 }

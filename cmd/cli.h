@@ -68,7 +68,7 @@ int cli_end(int rc, struct vmf_error *err);
 int cli_data_stdout(struct vmf_error *err);
 
 /*
- * INT, TERM and HUP set progress->stop (a second one ends at once); USR1 has
+ * INT, TERM and HUP set progress->stop (another, later, ends at once); USR1 has
  * the progress printed; PIPE is ignored, so that a write fails instead.
  */
 void cli_signals(struct vmf_progress *progress);
