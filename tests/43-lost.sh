@@ -108,9 +108,10 @@ ok "TERM: status 143, and the .part is removed"
 # --- downloads
 bytes 64M >far/big
 rm -f back
+_has_begun() { [[ -n $(find . -maxdepth 1 -name '.back*' -size +0) ]]; }
 vmf-recv --bwlimit 8M "$url/big" back 2>err2 &
 pid=$!
-sleep 1
+wait_for 20 _has_begun
 kill -9 $(sshd_sessions)
 finish 6 'connection (lost|closed)'
 [[ ! -e back && -z $(find . -maxdepth 1 -name '.back*') ]] || fail "left over"
@@ -118,24 +119,24 @@ ok "a download that breaks leaves nothing"
 
 vmf-recv --bwlimit 8M "$url/big" back 2>err2 &
 pid=$!
-sleep 1
+wait_for 20 _has_begun
 echo more >>far/big
 finish 6 'was changed while it was read'
-[[ ! -e back ]] || fail "it has a name"
+[[ ! -e back && -z $(find . -maxdepth 1 -name '.back*') ]] || fail "left over"
 ok "a file that changes while it is read is refused"
 
 vmf-recv --bwlimit 8M "$url/big" back 2>err2 &
 pid=$!
-sleep 1
+wait_for 20 _has_begun
 truncate -s 1M far/big
 finish 6 'was changed while it was read'
-[[ ! -e back ]] || fail "it has a name"
+[[ ! -e back && -z $(find . -maxdepth 1 -name '.back*') ]] || fail "left over"
 ok "and so is one that shrinks"
 
 # (INT is ignored by what a script starts in the background)
 vmf-recv --bwlimit 100K "$url/big" back 2>err2 &
 pid=$!
-sleep 1
+wait_for 20 _has_begun
 kill -HUP $pid
 ends 5
 finish 129 'stopped'
