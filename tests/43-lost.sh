@@ -18,6 +18,15 @@ tree() {
 
 end_all() { kill -KILL "$@" 2>/dev/null || true; }
 
+# servers: the SFTP servers behind our sshd
+servers() {
+	local p
+	for p in $(sshd_sessions); do tree "$p"; done | while read -r p; do
+		[[ $(readlink "/proc/$p/exe" || true) != *sftp-server ]] ||
+		    echo "$p"
+	done
+}
+
 # begin FILE [OPTION]...: an upload of a pipe that has sent 8 MiB and waits
 begin() {
 	local name=$1
@@ -57,6 +66,9 @@ ok "a server that is killed: status 6, nothing under the name"
 
 begin b --sessions 3
 bytes 24M >&9
+# one that is still logging in would not be missed
+_three_serve() { (($(servers | wc -l) == 3)); }
+wait_for 20 _three_serve
 kill -9 $(sshd_sessions | tail -1)
 finish 6 'connection (lost|closed)'
 [[ ! -e far/b && ! -e far/b.part ]] || fail "b is there"
@@ -76,9 +88,7 @@ ok "a host that stops in the middle is noticed in time ($took s)"
 
 begin d --timeout 3
 # sshd lives and answers keepalives; the SFTP server behind it hangs
-servers=$(for p in $(sshd_sessions); do tree "$p"; done |
-    while read -r p; do
-	grep -lq sftp-server "/proc/$p/cmdline" && echo "$p"; done || true)
+servers=$(servers)
 [[ -n $servers ]] || fail "no sftp-server found"
 kill -STOP $servers
 cleanup_fn end_all $servers
@@ -134,7 +144,8 @@ finish 6 'was changed while it was read'
 ok "and so is one that shrinks"
 
 # (INT is ignored by what a script starts in the background)
-vmf-recv --bwlimit 100K "$url/big" back 2>err2 &
+bytes 64M >far/big
+vmf-recv --bwlimit 4M "$url/big" back 2>err2 &
 pid=$!
 wait_for 20 _has_begun
 kill -HUP $pid
