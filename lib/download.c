@@ -26,7 +26,7 @@ struct vmf_download {
 	uint64_t count; /* blocks of the whole file */
 
 	size_t grain; /* bytes of a block */
-	struct throttle throttle;
+	struct vmf_rate rate;
 	uint64_t off; /* the reader's */
 	bool checked; /* that nothing has changed meanwhile */
 };
@@ -74,11 +74,11 @@ make_slots(struct vmf_download *down, unsigned sessions, struct vmf_error *err)
 {
 	unsigned i;
 
-	down->grain = vmf_transfer_grain(&down->throttle);
+	down->grain = vmf_rate_grain(&down->rate, BLOCK_SIZE);
 	down->count = (down->st.size + down->grain - 1) / down->grain;
 	down->n = (sessions + 1) * BLOCKS_OF_SESSION;
 	/* Blocks asked for but not paid for would exceed the rate. */
-	if (down->throttle.rate != 0)
+	if (down->rate.rate != 0)
 		down->n = 2;
 	if (down->count < down->n)
 		down->n = down->count > 0 ? (unsigned)down->count : 1;
@@ -128,7 +128,7 @@ vmf_download_open(const struct vmf_transfer_options *options, const char *path,
 		free(down);
 		return NULL;
 	}
-	down->throttle.rate = options->bwlimit;
+	down->rate.rate = options->bwlimit;
 	down->crew.mode = VMF_SFTP_READ;
 	down->crew.take = take;
 	down->crew.finished = finished;
@@ -199,7 +199,7 @@ wait_for(struct vmf_download *down, uint64_t i, struct vmf_error *err)
 static int
 give_back(struct vmf_download *down, struct slot *slot, struct vmf_error *err)
 {
-	if (vmf_transfer_throttle(&down->throttle, slot->block.len,
+	if (vmf_rate_wait(&down->rate, slot->block.len,
 		down->crew.options.progress, err) < 0)
 		return -1;
 	pthread_mutex_lock(&down->crew.mutex);

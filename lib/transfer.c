@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ssh_internal.h"
@@ -319,51 +318,4 @@ vmf_transfer_clear(struct crew *crew)
 	free(crew->path);
 	pthread_cond_destroy(&crew->changed);
 	pthread_mutex_destroy(&crew->mutex);
-}
-
-/* --- the rate */
-
-static double
-seconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-size_t
-vmf_transfer_grain(const struct throttle *throttle)
-{
-	uint64_t grain = throttle->rate / 20;
-
-	if (throttle->rate == 0 || grain > BLOCK_SIZE)
-		return BLOCK_SIZE;
-	return grain < 4096 ? 4096 : (size_t)grain;
-}
-
-int
-vmf_transfer_throttle(struct throttle *throttle, size_t len,
-    struct vmf_progress *progress, struct vmf_error *err)
-{
-	struct timespec ts;
-	double now, wait;
-
-	if (throttle->rate == 0)
-		return 0;
-	now = seconds();
-	/* Time that was not used is not saved up, but for a tenth. */
-	if (throttle->due < now - 0.1)
-		throttle->due = now - 0.1;
-	throttle->due += (double)len / (double)throttle->rate;
-	while ((wait = throttle->due - seconds()) > 0) {
-		if (vmf_progress_check(progress, err) < 0)
-			return -1;
-		if (wait > 0.25)
-			wait = 0.25;
-		ts.tv_sec = 0;
-		ts.tv_nsec = (long)(wait * 1e9);
-		nanosleep(&ts, NULL);
-	}
-	return 0;
 }

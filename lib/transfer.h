@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 
+#include <vmferry/rate.h>
 #include <vmferry/transfer.h>
 #include <vmferry/units.h>
 
@@ -98,18 +99,5 @@ void vmf_transfer_join(struct crew *crew, bool stop);
 void vmf_transfer_drop(struct crew *crew);
 /* Sessions, files and all. */
 void vmf_transfer_clear(struct crew *crew);
-
-/*
- * A token bucket: sleeps until len more bytes may go.  Called by one thread,
- * without the mutex.
- */
-struct throttle {
-	uint64_t rate; /* bytes per second; 0: none */
-	double due;    /* seconds, when all so far may have gone */
-};
-int vmf_transfer_throttle(struct throttle *throttle, size_t len,
-    struct vmf_progress *progress, struct vmf_error *err);
-/* How much may go at once so that the rate is even. */
-size_t vmf_transfer_grain(const struct throttle *throttle);
 
 #endif

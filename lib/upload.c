@@ -20,7 +20,7 @@ struct vmf_upload {
 	bool ended;
 
 	struct block *filling; /* the caller's */
-	struct throttle throttle;
+	struct vmf_rate rate;
 	uint64_t size; /* announced */
 	uint64_t off;  /* written so far */
 };
@@ -128,8 +128,8 @@ queue_block(struct vmf_upload *up, struct vmf_error *err)
 
 	if (block == NULL || block->len == 0)
 		return 0;
-	if (vmf_transfer_throttle(
-		&up->throttle, block->len, up->crew.options.progress, err) < 0)
+	if (vmf_rate_wait(
+		&up->rate, block->len, up->crew.options.progress, err) < 0)
 		return -1;
 	up->filling = NULL;
 	pthread_mutex_lock(&up->crew.mutex);
@@ -241,7 +241,7 @@ prepare(const struct vmf_transfer_options *options, const char *path,
 	}
 	up->last = &up->first;
 	up->size = size;
-	up->throttle.rate = options->bwlimit;
+	up->rate.rate = options->bwlimit;
 	up->crew.mode = VMF_SFTP_WRITE;
 	up->crew.take = take;
 	up->crew.finished = finished;
@@ -289,7 +289,7 @@ int
 vmf_upload_write(
     struct vmf_upload *up, const void *buf, size_t len, struct vmf_error *err)
 {
-	size_t grain = vmf_transfer_grain(&up->throttle), n;
+	size_t grain = vmf_rate_grain(&up->rate, BLOCK_SIZE), n;
 	const uint8_t *p = buf;
 
 	while (len > 0) {
