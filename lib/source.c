@@ -1,112 +1,44 @@
-/* source.c - see vmferry/source.h */
-#include <errno.h>
-#include <fcntl.h>
+/* source.c - see vmferry/source.h: what all kinds of sources have in common */
 #include <inttypes.h>
-#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <vmferry/direct.h>
-#include <vmferry/inuse.h>
-#include <vmferry/io.h>
-#include <vmferry/source.h>
+#include "source_internal.h"
 
-struct vmf_source {
-	char *name;
-	struct vmf_direct io;
-	uint64_t size;
-	uint32_t sector;
-	struct vmf_source_options options;
-	struct stat opened; /* as it was at the start */
-	bool pipe;
-	bool holes; /* the file system tells of holes */
-};
-
-static struct vmf_source *
-new_source(const char *name, struct vmf_error *err)
+struct vmf_source *
+vmf_source_new(const char *name, const struct vmf_source_ops *ops, void *self,
+    struct vmf_error *err)
 {
+	struct vmf_source none = {.ops = ops, .self = self};
 	struct vmf_source *src = calloc(1, sizeof(*src));
 
 	if (src != NULL) {
-		src->io.fd = src->io.dfd = -1;
+		*src = none;
+		src->format = VMF_RAW;
+		src->total = src->len = VMF_SIZE_UNKNOWN;
 		src->name = strdup(name);
 	}
-	if (src == NULL || src->name == NULL) {
-		vmf_fail_errno(err, VMF_IO, "%s", name);
-		vmf_source_free(src);
-		return NULL;
-	}
-	return src;
-}
-
-static int
-look_at_device(struct vmf_source *src, int fd, struct vmf_error *err)
-{
-	int sector = 0;
-
-	if (ioctl(fd, BLKGETSIZE64, &src->size) < 0 ||
-	    ioctl(fd, BLKSSZGET, &sector) < 0)
-		return vmf_fail_errno(err, VMF_IO, "%s", src->name);
-	src->sector = (uint32_t)sector;
-	return 0;
-}
-
-struct vmf_source *
-vmf_source_open(const char *path, const struct vmf_source_options *options,
-    struct vmf_error *err)
-{
-	struct vmf_source *src = new_source(path, err);
-	int fd = -1;
-
+	if (src != NULL && src->name != NULL)
+		return src;
+	vmf_fail_errno(err, VMF_IO, "%s", name);
 	if (src == NULL)
-		return NULL;
-	src->options = *options;
-	/* O_NONBLOCK: a FIFO in place of a disk must not hang us. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &src->opened) < 0) {
-		vmf_fail_errno(err, VMF_IO, "%s", path);
-		goto fail;
-	}
-	if (S_ISBLK(src->opened.st_mode)) {
-		if (look_at_device(src, fd, err) < 0)
-			goto fail;
-	} else if (S_ISREG(src->opened.st_mode)) {
-		src->size = (uint64_t)src->opened.st_size;
-		src->holes = !options->no_holes;
-	} else {
-		vmf_fail(err, VMF_REFUSED,
-		    "%s: neither a regular file nor a block device", path);
-		goto fail;
-	}
-	if (src->size > VMF_IMAGE_MAX) {
-		vmf_fail(err, VMF_REFUSED, "%s: too large", path);
-		goto fail;
-	}
-	if (!options->live && vmf_inuse_by_writer(fd, path, err) < 0)
-		goto fail;
-	vmf_direct_init(&src->io, fd, false);
-	return src;
-fail:
-	if (fd >= 0)
-		close(fd);
+		ops->close(&none);
 	vmf_source_free(src);
 	return NULL;
 }
 
-struct vmf_source *
-vmf_source_pipe(int fd, const char *name, struct vmf_error *err)
+int
+vmf_source_window(
+    struct vmf_source *src, uint64_t off, uint64_t len, struct vmf_error *err)
 {
-	struct vmf_source *src = new_source(name, err);
-
-	if (src == NULL)
-		return NULL;
-	src->io.fd = fd;
-	src->pipe = true;
-	src->size = VMF_SIZE_UNKNOWN;
-	return src;
+	if (off > src->total || len > src->total - off)
+		return vmf_fail(err, VMF_REFUSED,
+		    "%s: has %" PRIu64 " bytes, which do not reach from offset "
+		    "%" PRIu64 " to %" PRIu64,
+		    src->name, src->total, off, off + len);
+	src->off = off;
+	src->len = len != 0 ? len : src->total - off;
+	return 0;
 }
 
 const char *
@@ -118,7 +50,7 @@ vmf_source_name(const struct vmf_source *src)
 uint64_t
 vmf_source_size(const struct vmf_source *src)
 {
-	return src->size;
+	return src->len;
 }
 
 void
@@ -126,87 +58,87 @@ vmf_source_geometry(
     const struct vmf_source *src, uint32_t chunk, struct vmf_geometry *geo)
 {
 	memset(geo, 0, sizeof(*geo));
-	geo->size = src->size;
-	geo->virtual_size = src->size;
+	geo->size = src->len;
+	geo->virtual_size =
+	    src->virtual_size != 0 ? src->virtual_size : src->len;
 	geo->chunk = chunk;
-	geo->format = VMF_RAW;
+	geo->format = src->format;
 	geo->sector = src->sector;
-	if (src->options.live)
-		geo->features |= VMF_FEATURE_LIVE;
+	geo->features = src->features;
+}
+
+void
+vmf_source_set_map(struct vmf_source *src, const struct vmf_extents *map)
+{
+	src->map = map;
+}
+
+void
+vmf_source_add_features(struct vmf_source *src, uint64_t features)
+{
+	src->features |= features;
+}
+
+/* The extent of what is below that begins at off, the map heeded. */
+static int
+find_extent(struct vmf_source *src, uint64_t off, struct vmf_extent *ext,
+    struct vmf_error *err)
+{
+	if (src->ops->extent(src, off, ext, err) < 0)
+		return -1;
+	if (src->map != NULL && ext->kind == VMF_EXTENT_DATA)
+		vmf_extents_refine(src->map, ext);
+	return 0;
 }
 
 int
 vmf_source_extent(struct vmf_source *src, uint64_t off, struct vmf_extent *ext,
     struct vmf_error *err)
 {
-	off_t data, hole;
-
+	if (find_extent(src, src->off + off, ext, err) < 0)
+		return -1;
 	ext->off = off;
-	ext->len = src->size - off;
-	ext->kind = VMF_EXTENT_DATA;
-	if (!src->holes)
-		return 0;
-	data = lseek(src->io.fd, (off_t)off, SEEK_DATA);
-	if (data < 0 && errno == ENXIO) {
-		/* Nothing but a hole up to the end - or the file shrank. */
-		ext->kind = VMF_EXTENT_ZERO;
-		return 0;
-	}
-	if (data < 0) {
-		/* This file system cannot tell: everything is data. */
-		src->holes = false;
-		return 0;
-	}
-	if ((uint64_t)data > off) {
-		if ((uint64_t)data < src->size)
-			ext->len = (uint64_t)data - off;
-		ext->kind = VMF_EXTENT_ZERO;
-		return 0;
-	}
-	hole = lseek(src->io.fd, (off_t)off, SEEK_HOLE);
-	if (hole < 0)
-		return vmf_fail_errno(err, VMF_IO, "%s", src->name);
-	if ((uint64_t)hole > off && (uint64_t)hole < src->size)
-		ext->len = (uint64_t)hole - off;
+	if (ext->len > src->len - off)
+		ext->len = src->len - off;
 	return 0;
+}
+
+/* What the map calls zeros within a chunk that was read. */
+static void
+blank(const struct vmf_source *src, uint8_t *buf, size_t len, uint64_t off)
+{
+	struct vmf_extent ext;
+
+	for (; len > 0; buf += ext.len, off += ext.len, len -= ext.len) {
+		ext = (struct vmf_extent){
+		    .off = off, .len = len, .kind = VMF_EXTENT_DATA};
+		vmf_extents_refine(src->map, &ext);
+		if (ext.kind == VMF_EXTENT_ZERO)
+			memset(buf, 0, ext.len);
+	}
 }
 
 int
 vmf_source_read(struct vmf_source *src, void *buf, size_t len, uint64_t off,
     size_t *got, struct vmf_error *err)
 {
-	int rc;
+	size_t n = len;
 
-	if (src->pipe) {
-		rc = vmf_read_full(src->io.fd, buf, len, got, err);
-	} else {
-		rc = vmf_direct_read(&src->io, buf, len, off, err);
-		if (got != NULL)
-			*got = len;
-	}
-	return rc < 0 ? vmf_wrap(err, "%s", src->name) : 0;
+	if (src->ops->read(src, buf, len, src->off + off, &n, err) < 0)
+		return vmf_wrap(err, "%s", src->name);
+	if (src->map != NULL)
+		blank(src, buf, n, src->off + off);
+	if (got != NULL)
+		*got = n;
+	return 0;
 }
 
 int
 vmf_source_unchanged(struct vmf_source *src, struct vmf_error *err)
 {
-	struct stat now;
-
-	if (src->pipe || src->options.live || !S_ISREG(src->opened.st_mode))
+	if ((src->features & VMF_FEATURE_LIVE) != 0)
 		return 0;
-	if (fstat(src->io.fd, &now) < 0)
-		return vmf_fail_errno(err, VMF_IO, "%s", src->name);
-	if (now.st_size < src->opened.st_size)
-		return vmf_fail(err, VMF_IO,
-		    "%s: shrank while it was read; stop what writes to it",
-		    src->name);
-	if (now.st_size != src->opened.st_size ||
-	    now.st_mtim.tv_sec != src->opened.st_mtim.tv_sec ||
-	    now.st_mtim.tv_nsec != src->opened.st_mtim.tv_nsec)
-		return vmf_fail(err, VMF_INTEGRITY,
-		    "%s: changed while it was read; stop what writes to it",
-		    src->name);
-	return 0;
+	return src->ops->unchanged(src, err);
 }
 
 void
@@ -214,8 +146,7 @@ vmf_source_free(struct vmf_source *src)
 {
 	if (src == NULL)
 		return;
-	if (!src->pipe)
-		vmf_direct_close(&src->io);
+	src->ops->close(src);
 	free(src->name);
 	free(src);
 }

@@ -1,6 +1,6 @@
 /*
  * source.h - where a disk's bytes come from: an image file, a block device, a
- * pipe
+ * pipe - or a part of one
  *
  * Opened once and used by descriptor only, so a path swapped later changes
  * nothing.  The format of the bytes is never guessed from them.
@@ -17,6 +17,7 @@
 
 #include <vmferry/error.h>
 #include <vmferry/extent.h>
+#include <vmferry/io.h>
 #include <vmferry/object.h>
 
 struct vmf_source;
@@ -24,21 +25,39 @@ struct vmf_source;
 struct vmf_source_options {
 	bool no_holes; /* do not believe what the file system says of holes */
 	bool live;     /* it may be written to meanwhile: no check for that */
+
+	/* A part of it, in bytes; len 0: up to the end. */
+	uint64_t off, len;
+	unsigned partition; /* that of its table instead; 0: none */
 };
 
-/* A regular file or block device; anything else is refused. */
+/*
+ * A regular file or block device; anything else is refused, and so is a part
+ * that is not there.
+ */
 struct vmf_source *vmf_source_open(const char *path,
     const struct vmf_source_options *options, struct vmf_error *err);
 /* A pipe: its size is unknown.  fd is borrowed. */
 struct vmf_source *
 vmf_source_pipe(int fd, const char *name, struct vmf_error *err);
+/* The same of any stream.  in is copied, its context borrowed. */
+struct vmf_source *
+vmf_source_stream(struct vmf_in in, const char *name, struct vmf_error *err);
 
 const char *vmf_source_name(const struct vmf_source *src);
 /* Bytes, or VMF_SIZE_UNKNOWN. */
 uint64_t vmf_source_size(const struct vmf_source *src);
-/* Fill size, sector, virtual size and features of geo; format is raw. */
+/* Fill in size, sector, format, virtual size and features of geo. */
 void vmf_source_geometry(
     const struct vmf_source *src, uint32_t chunk, struct vmf_geometry *geo);
+
+/*
+ * Take the zero extents of map (borrowed; offsets of the whole source, not of
+ * a part) for zeros, whatever stands there: they are not read.
+ */
+void vmf_source_set_map(struct vmf_source *src, const struct vmf_extents *map);
+/* Also say these VMF_FEATURE_* of it. */
+void vmf_source_add_features(struct vmf_source *src, uint64_t features);
 
 /* The extent that off (< size) lies in: from off on, data or zero. */
 int vmf_source_extent(struct vmf_source *src, uint64_t off,
