@@ -28,7 +28,7 @@ void test_suite(const char *name, const struct test_case *cases, size_t n);
 #define TEST_SUITE(name, cases)                                                \
 	test_suite(name, cases, sizeof(cases) / sizeof((cases)[0]))
 
-/* A directory of the running program's own, removed at its end. */
+/* A directory of the running suite's own, removed at the program's end. */
 const char *test_dir(void);
 /* DIR/name in it, valid until the next eight calls. */
 const char *test_path(const char *name);

@@ -4,9 +4,11 @@
  * CU_basic_run_tests() returns 0 even when assertions failed: the exit status
  * comes from the counts.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CUnit/Basic.h>
@@ -40,10 +42,20 @@ test_suite(const char *name, const struct test_case *cases, size_t n)
 	}
 }
 
+/* Each suite has a directory of its own: names do not meet. */
 const char *
 test_dir(void)
 {
-	return dir;
+	static char own[sizeof(dir) + 64];
+	CU_pSuite suite = CU_get_current_suite();
+
+	snprintf(own, sizeof(own), "%s/%s", dir,
+	    suite == NULL ? "none" : suite->pName);
+	if (mkdir(own, 0700) < 0 && errno != EEXIST) {
+		fprintf(stderr, "unit: cannot make %s\n", own);
+		exit(1);
+	}
+	return own;
 }
 
 const char *
@@ -53,7 +65,7 @@ test_path(const char *name)
 	static unsigned next;
 	char *p = paths[next++ % 8];
 
-	snprintf(p, sizeof(paths[0]), "%s/%s", dir, name);
+	snprintf(p, sizeof(paths[0]), "%s/%s", test_dir(), name);
 	return p;
 }
 
