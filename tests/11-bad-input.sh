@@ -12,7 +12,7 @@ done
 
 bytes 300000 >disk
 vmf-dump --chunk 64K disk >good
-head -c 200000 good >cut
+head -c 200000 good >./cut
 head -c 100 good >short
 bytes 5000 junk >junk
 : >empty
