@@ -306,7 +306,7 @@ answers_that_make_no_sense(void)
 	} bad[] = {
 #define B(s) {VERSION s, sizeof(VERSION s) - 1}
 	    B("\0\0\0\5\145\0\0\0\7"),		  /* unknown id */
-	    B("\0\0\0\5\145\0\0\4\1"),		  /* slot 1, old id */
+	    B("\0\0\0\11\145\0\0\4\1\0\0\0\2"),	  /* slot 1, old id */
 	    B("\0\0\0\5\145\0\0\0\1"),		  /* no status */
 	    B("\0\0\0\11\151\0\0\0\1\0\0\0\1"),	  /* half attrs */
 	    B("\0\0\0\11\151\0\0\0\1\200\0\0\0"), /* extended, cut */
@@ -323,6 +323,7 @@ answers_that_make_no_sense(void)
 		    connect_fake(bad[i].bytes, bad[i].len, sizeof(VERSION) - 1);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(sftp);
 		ASSERT_FAILS(vmf_sftp_stat(sftp, "x", &st, &err), VMF_REMOTE);
+		CU_ASSERT_PTR_NOT_NULL(strstr(err.msg, "makes no sense"));
 		/* and it stays lost */
 		ASSERT_FAILS(vmf_sftp_stat(sftp, "x", &st, &err), VMF_REMOTE);
 		hang_up(sftp);
@@ -343,6 +344,7 @@ data_that_was_not_asked_for(void)
 	f = vmf_sftp_file_open(sftp, "x", VMF_SFTP_READ, &err);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
 	ASSERT_FAILS(vmf_sftp_file_read(f, buf, 4, 0, &got, &err), VMF_REMOTE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.msg, "makes no sense"));
 	CU_ASSERT_EQUAL(memcmp(buf + 4, "....", 4), 0);
 	vmf_sftp_file_free(f);
 	hang_up(sftp);
@@ -354,6 +356,7 @@ data_that_was_not_asked_for(void)
 	f = vmf_sftp_file_open(sftp, "x", VMF_SFTP_READ, &err);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
 	ASSERT_FAILS(vmf_sftp_file_read(f, buf, 4, 0, &got, &err), VMF_REMOTE);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.msg, "makes no sense"));
 	vmf_sftp_file_free(f);
 	hang_up(sftp);
 }
