@@ -223,6 +223,23 @@ digest_of(const struct member *m, char hex[2 * VMF_SHA_LEN + 1])
 	vmf_hex(sum, sizeof(sum), hex);
 }
 
+static inline void
+count_segments(const struct members *all, json_t *said)
+{
+	char dir[VMF_TAR_NAME_MAX + 1];
+	json_int_t n;
+	size_t i, k;
+
+	for (i = 0; i < json_array_size(said); i++) {
+		snprintf(dir, sizeof(dir), "disks/%s/", images[i].name);
+		for (n = 0, k = 0; k < all->n; k++)
+			n += !all->m[k].head.dir && strncmp(all->m[k].head.name,
+							dir, strlen(dir)) == 0;
+		json_object_set_new(
+		    json_array_get(said, i), "segments", json_integer(n));
+	}
+}
+
 /* What an attacker without a key can do: make every checksum right again. */
 static inline void
 reseal(struct members *all)
@@ -250,6 +267,7 @@ reseal(struct members *all)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(obj);
 	digest_of(sums, hex);
 	json_object_set_new(obj, "sums", json_string(hex));
+	count_segments(all, json_object_get(obj, "images"));
 	json_object_set_new(obj, "members", json_integer(lines));
 	json = json_dumps(obj, JSON_SORT_KEYS | JSON_INDENT(1));
 	json_decref(obj);
