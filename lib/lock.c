@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <vmferry/io.h>
@@ -35,12 +36,33 @@ find_holder(int fd)
 	return found;
 }
 
+/* udev locks a device for the moment in which it looks at what is new. */
+#define TRIES	 20
+#define TRY_MSEC 50
+
+static int
+try_lock(int fd)
+{
+	static const struct timespec pause = {.tv_nsec = TRY_MSEC * 1000000};
+	int i;
+
+	for (i = 0; i < TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK)
+			return -1;
+		nanosleep(&pause, NULL);
+	}
+	errno = EWOULDBLOCK;
+	return -1;
+}
+
 int
 vmf_lock_fd(int fd, const char *name, struct vmf_error *err)
 {
 	long pid;
 
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+	if (try_lock(fd) == 0)
 		return 0;
 	if (errno != EWOULDBLOCK)
 		return vmf_fail_errno(err, VMF_IO, "%s: lock", name);

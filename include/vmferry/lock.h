@@ -10,7 +10,8 @@
 #include <vmferry/error.h>
 
 /*
- * Lock what fd has open, for as long as it is open.  VMF_BUSY names the
+ * Lock what fd has open, for as long as it is open.  Waits up to a second
+ * (udev has a fresh device locked for a moment); VMF_BUSY then names the
  * holder where the system tells it.
  */
 int vmf_lock_fd(int fd, const char *name, struct vmf_error *err);

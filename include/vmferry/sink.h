@@ -1,5 +1,6 @@
 /*
- * sink.h - where a disk's bytes go: a new file or an existing block device
+ * sink.h - where a disk's bytes go: a new file, an existing block device, or a
+ * part of what exists
  *
  * A sink goes: open (checks, touches nothing), begin, write and zero in any
  * order and from any thread, flush, read back, commit.  What is not committed
@@ -25,6 +26,9 @@ struct vmf_sink_options {
 	bool overwrite;	     /* a file that exists, a device's signatures */
 	bool zero_tail;	     /* what a larger target has beyond the image */
 	bool target_is_zero; /* it reads as zeros already: trust the caller */
+	bool any_size;	     /* an image of unknown size may go to a device */
+	bool in_place;	     /* write into the file that exists, no new one */
+	uint64_t off;	     /* of the image in a device, or in_place; bytes */
 	const char *scratch; /* directory for what is held back; NULL: default
 			      */
 };
@@ -34,7 +38,7 @@ struct vmf_sink_options {
  * the target.  VMF_REFUSED: smaller, mounted, held, swap, in use by a QEMU,
  * with a signature or existing (without overwrite), a path under /dev that
  * does not exist, sectors that do not fit.  VMF_BUSY: another run has it.
- * geo's size may be unknown for a new file only.
+ * geo's size may be unknown for a new file, else with any_size only.
  */
 struct vmf_sink *vmf_sink_open(const char *path, const struct vmf_geometry *geo,
     const struct vmf_sink_options *options, struct vmf_error *err);
