@@ -1,6 +1,7 @@
 #!/bin/bash
 # Block devices as source and target: byte for byte, and refused - untouched -
 # whenever writing could destroy something.
+# slow
 . "$(dirname "$0")/lib.sh"
 requires root losetup sfdisk partx mkfs.ext4 mkswap pvcreate wipefs blkid \
     python3 blockdev

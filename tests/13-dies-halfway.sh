@@ -1,6 +1,7 @@
 #!/bin/bash
 # A restore that dies, anywhere: a device shows nothing to blkid and wipefs, a
 # new file has no name yet, and the same command run again succeeds.
+# slow
 . "$(dirname "$0")/lib.sh"
 requires zstd strace
 

@@ -3,6 +3,7 @@
 # disks, failing syncs, disks that return other bytes, huge ones, signals.
 # Every fault ends with one line and its status, leaves nothing under a final
 # name, and the same command succeeds afterwards.
+# slow
 . "$(dirname "$0")/lib.sh"
 requires zstd strace prlimit python3
 id=00112233445566778899aabbccddeeff
