@@ -88,26 +88,51 @@ store(const uint8_t *raw, size_t raw_len, uint8_t *frame)
 	return (size_t)(p + FRAME_TAIL - frame);
 }
 
+struct parameter {
+	ZSTD_cParameter name;
+	int value;
+};
+
+static int
+set_each(ZSTD_CCtx *ctx, const struct parameter *list, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (ZSTD_isError(ZSTD_CCtx_setParameter(
+			ctx, list[i].name, list[i].value)))
+			return -1;
+	return 0;
+}
+
 static int
 set_parameters(ZSTD_CCtx *ctx, int level)
 {
-	const struct {
-		ZSTD_cParameter name;
-		int value;
-	} wanted[] = {
+	const struct parameter all[] = {
 	    {ZSTD_c_compressionLevel, level},
 	    {ZSTD_c_checksumFlag, 1},
 	    /* Without a content size a frame is never single-segment. */
 	    {ZSTD_c_contentSizeFlag, 0},
 	    {ZSTD_c_dictIDFlag, 0},
 	};
-	size_t i;
+	/*
+	 * The default level's own parameters are made for long streams.  On
+	 * system disks in chunks of 4 MiB one table instead of two, with a
+	 * window of the whole chunk, takes four fifths of the time for 1.5 %
+	 * more bytes.
+	 */
+	const struct parameter quick[] = {
+	    {ZSTD_c_strategy, ZSTD_fast},
+	    {ZSTD_c_windowLog, 22},
+	    {ZSTD_c_hashLog, 17},
+	    {ZSTD_c_minMatch, 6},
+	};
 
-	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-		if (ZSTD_isError(ZSTD_CCtx_setParameter(
-			ctx, wanted[i].name, wanted[i].value)))
-			return -1;
-	return 0;
+	if (set_each(ctx, all, sizeof(all) / sizeof(all[0])) < 0)
+		return -1;
+	if (level != VMF_LEVEL_DEFAULT)
+		return 0;
+	return set_each(ctx, quick, sizeof(quick) / sizeof(quick[0]));
 }
 
 struct vmf_encoder *
