@@ -211,6 +211,32 @@ has_unannounced(const struct vmf_reader *r)
 		   r->said.bad_count != 0);
 }
 
+void
+vmf_reader_bad(
+    const struct vmf_reader *r, uint32_t i, uint64_t *off, uint64_t *len)
+{
+	const uint8_t *p = r->head + VMF_OBJECT_FIXED + VMF_END_BODY;
+
+	*off = vmf_get_le64(p + (size_t)i * 16);
+	*len = vmf_get_le64(p + (size_t)i * 16 + 8);
+}
+
+/* Ascending, apart, and within the image. */
+static bool
+bad_extents_fit(const struct vmf_reader *r)
+{
+	uint64_t off, len, end = 0;
+	uint32_t i;
+
+	for (i = 0; i < r->said.bad_count; i++) {
+		vmf_reader_bad(r, i, &off, &len);
+		if (off < end || len == 0 || off > r->off || len > r->off - off)
+			return false;
+		end = off + len;
+	}
+	return true;
+}
+
 static int
 check_end(
     struct vmf_reader *r, const struct vmf_object *obj, struct vmf_error *err)
@@ -227,6 +253,7 @@ check_end(
 	    r->said.data_chunks != r->seen.data_chunks ||
 	    r->said.zero_chunks != r->seen.zero_chunks ||
 	    r->said.stored != r->seen.stored || has_unannounced(r) ||
+	    !bad_extents_fit(r) ||
 	    memcmp(r->said.root, r->seen.root, VMF_SHA_LEN) != 0)
 		return vmf_fail(err, VMF_INTEGRITY,
 		    "END does not agree with what came before it");

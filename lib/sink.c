@@ -12,6 +12,12 @@ open_kind(struct vmf_sink *sink, const struct vmf_geometry *geo,
 	struct stat st;
 	bool exists = stat(sink->name, &st) == 0;
 
+	if ((geo->features & VMF_FEATURE_RESCUE) != 0 &&
+	    !sink->options.accept_degraded)
+		return vmf_fail(err, VMF_REFUSED,
+		    "%s: the image is degraded, its source could not be read "
+		    "everywhere; allow that with --accept-degraded",
+		    sink->name);
 	if (!exists && errno != ENOENT)
 		return vmf_fail_errno(err, VMF_REFUSED, "%s", sink->name);
 	sink->device = exists && S_ISBLK(st.st_mode);

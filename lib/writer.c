@@ -18,7 +18,8 @@ struct vmf_writer {
 	uint64_t pending; /* zero bytes not yet sent, before off */
 	uint8_t zero_digest[VMF_SHA_LEN]; /* of one whole chunk of zeros */
 	uint8_t *zero_frame;
-	uint64_t zero_frame_raw; /* what zero_frame holds, in raw bytes */
+	uint64_t zero_frame_raw;      /* what zero_frame holds, in raw bytes */
+	const struct vmf_extent *bad; /* totals.bad_count of them */
 };
 
 static int
@@ -49,20 +50,47 @@ blank_object(const struct vmf_writer *w, enum vmf_kind kind, uint64_t off)
 	return obj;
 }
 
-/* START and END carry a body and no frame. */
+/* START and END carry a body and no frame; head has room for both ends. */
 static int
-put_body(struct vmf_writer *w, enum vmf_kind kind, const uint8_t *body,
-    size_t len, struct vmf_error *err)
+put_body(struct vmf_writer *w, enum vmf_kind kind, uint8_t *head, size_t len,
+    struct vmf_error *err)
 {
-	uint8_t head[VMF_OBJECT_FIXED + VMF_END_BODY + VMF_OBJECT_SUM];
 	struct vmf_object obj =
 	    blank_object(w, kind, kind == VMF_START ? 0 : w->off);
 
-	_Static_assert(VMF_START_BODY <= VMF_END_BODY, "head is sized by END");
 	obj.body_len = (uint32_t)len;
-	memcpy(head + VMF_OBJECT_FIXED, body, len);
 	vmf_object_encode(&obj, head);
 	return w->carrier.put(w->carrier.ctx, &obj, head, NULL, err);
+}
+
+static int
+put_start(struct vmf_writer *w, struct vmf_error *err)
+{
+	uint8_t head[VMF_OBJECT_FIXED + VMF_START_BODY + VMF_OBJECT_SUM];
+
+	vmf_start_encode(&w->geo, head + VMF_OBJECT_FIXED);
+	return put_body(w, VMF_START, head, VMF_START_BODY, err);
+}
+
+static int
+put_end(struct vmf_writer *w, struct vmf_error *err)
+{
+	size_t len = VMF_END_BODY + (size_t)w->totals.bad_count * 16;
+	uint8_t *head = malloc(VMF_OBJECT_FIXED + len + VMF_OBJECT_SUM), *p;
+	uint32_t i;
+	int rc;
+
+	if (head == NULL)
+		return vmf_fail_errno(err, VMF_IO, "stream writer");
+	vmf_end_encode(&w->totals, head + VMF_OBJECT_FIXED);
+	p = head + VMF_OBJECT_FIXED + VMF_END_BODY;
+	for (i = 0; i < w->totals.bad_count; i++, p += 16) {
+		vmf_put_le64(p, w->bad[i].off);
+		vmf_put_le64(p + 8, w->bad[i].len);
+	}
+	rc = put_body(w, VMF_END, head, len, err);
+	free(head);
+	return rc;
 }
 
 static int
@@ -88,7 +116,6 @@ vmf_writer_new(struct vmf_carrier carrier, const uint8_t id[VMF_ID_LEN],
     struct vmf_error *err)
 {
 	struct vmf_writer *w = calloc(1, sizeof(*w));
-	uint8_t body[VMF_START_BODY];
 
 	if (w == NULL)
 		goto no_memory;
@@ -104,8 +131,7 @@ vmf_writer_new(struct vmf_carrier carrier, const uint8_t id[VMF_ID_LEN],
 	if (w->root == NULL ||
 	    vmf_sha256_zeros(geo->chunk, w->zero_digest, err) < 0)
 		goto fail;
-	vmf_start_encode(geo, body);
-	if (put_body(w, VMF_START, body, sizeof(body), err) < 0)
+	if (put_start(w, err) < 0)
 		goto fail;
 	return w;
 no_memory:
@@ -190,12 +216,24 @@ vmf_writer_zero(struct vmf_writer *w, uint64_t len, struct vmf_error *err)
 	return flush_zeros(w, VMF_ZERO_RUN_MAX - 1, err);
 }
 
+void
+vmf_writer_set_flat(struct vmf_writer *w, const uint8_t flat[VMF_SHA_LEN])
+{
+	memcpy(w->totals.flat, flat, VMF_SHA_LEN);
+}
+
+void
+vmf_writer_set_bad(
+    struct vmf_writer *w, const struct vmf_extent *bad, uint32_t n)
+{
+	w->bad = bad;
+	w->totals.bad_count = n;
+}
+
 int
 vmf_writer_end(
     struct vmf_writer *w, struct vmf_totals *totals, struct vmf_error *err)
 {
-	uint8_t body[VMF_END_BODY];
-
 	if (flush_zeros(w, 0, err) < 0)
 		return -1;
 	if (w->geo.size != VMF_SIZE_UNKNOWN && w->geo.size != w->off)
@@ -206,10 +244,9 @@ vmf_writer_end(
 	w->totals.size = w->off;
 	if (vmf_root_final(w->root, w->totals.root, err) < 0)
 		return -1;
-	vmf_end_encode(&w->totals, body);
 	if (totals != NULL)
 		*totals = w->totals;
-	return put_body(w, VMF_END, body, sizeof(body), err);
+	return put_end(w, err);
 }
 
 void

@@ -214,7 +214,7 @@ newer_things_are_called_newer(void)
 	head[12] = 2;
 	ASSERT_FAILS(vmf_object_decode(head, &back, &err), VMF_INTEGRITY);
 	SAYS_NEWER();
-	geo.features = VMF_FEATURE_FLAT;
+	geo.features = UINT64_C(1) << 5;
 	vmf_start_encode(&geo, body);
 	ASSERT_FAILS(vmf_start_decode(body, sizeof(body), &back_geo, &err),
 	    VMF_INTEGRITY);

@@ -30,6 +30,8 @@ struct vmf_engine_options {
 	unsigned jobs;	 /* workers; 0: all in the caller's thread */
 	int level;	 /* of compression, 0 stores */
 	uint64_t budget; /* bytes in flight */
+	bool flat;	 /* digest the raw image in order, too: no faster than
+			  * one CPU's SHA-256 */
 	struct vmf_progress *progress; /* borrowed, may be NULL */
 };
 
@@ -39,10 +41,21 @@ void vmf_engine_defaults(struct vmf_engine_options *options);
 /*
  * Read all of src into w, which has the geometry of vmf_source_geometry(),
  * and check at the end that src did not change.  END is left to the caller
- * (vmf_writer_end()).
+ * (vmf_writer_end()); with a flat digest START must have VMF_FEATURE_FLAT.
  */
 int vmf_dump(struct vmf_source *src, struct vmf_writer *w, uint32_t chunk,
     const struct vmf_engine_options *options, struct vmf_error *err);
+
+/*
+ * Read all of src and write its plain bytes to sink (begun by the caller, who
+ * reads it back and commits it; list gets a line for each piece then, and may
+ * be NULL) or in order to out; the other one is NULL.  totals gets the size,
+ * chunks and flat digest; it has no root.
+ */
+int vmf_copy(struct vmf_source *src, struct vmf_sink *sink, struct vmf_out *out,
+    struct vmf_digests *list, uint32_t chunk,
+    const struct vmf_engine_options *options, struct vmf_totals *totals,
+    struct vmf_error *err);
 
 /*
  * Take all objects of r up to its END, verify each, and write them to sink

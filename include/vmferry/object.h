@@ -85,9 +85,10 @@ enum vmf_format {
 #define VMF_FEATURE_SKIPPED (UINT64_C(1) << 2) /* free extents as zeros */
 #define VMF_FEATURE_RESCUE  (UINT64_C(1) << 3) /* may hold bad extents */
 #define VMF_FEATURE_FLAT    (UINT64_C(1) << 4) /* END has a flat digest */
-/* What this version honours: it neither checks FLAT nor heeds RESCUE yet. */
+/* What this version honours. */
 #define VMF_FEATURES_KNOWN                                                     \
-	(VMF_FEATURE_DELTA | VMF_FEATURE_LIVE | VMF_FEATURE_SKIPPED)
+	(VMF_FEATURE_DELTA | VMF_FEATURE_LIVE | VMF_FEATURE_SKIPPED |          \
+	    VMF_FEATURE_RESCUE | VMF_FEATURE_FLAT)
 
 struct vmf_geometry {
 	uint64_t size;		     /* bytes, or VMF_SIZE_UNKNOWN */

@@ -34,6 +34,9 @@ int vmf_reader_next(struct vmf_reader *r, struct vmf_object *obj,
     uint8_t *frame, struct vmf_error *err);
 /* What END said, after vmf_reader_next() has returned 0. */
 const struct vmf_totals *vmf_reader_totals(const struct vmf_reader *r);
+/* Extent i (< bad_count of the totals) that could not be read at the source. */
+void vmf_reader_bad(
+    const struct vmf_reader *r, uint32_t i, uint64_t *off, uint64_t *len);
 void vmf_reader_free(struct vmf_reader *r);
 
 #endif

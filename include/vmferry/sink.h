@@ -23,22 +23,24 @@
 struct vmf_sink;
 
 struct vmf_sink_options {
-	bool overwrite;	     /* a file that exists, a device's signatures */
-	bool zero_tail;	     /* what a larger target has beyond the image */
-	bool target_is_zero; /* it reads as zeros already: trust the caller */
-	bool any_size;	     /* an image of unknown size may go to a device */
-	bool in_place;	     /* write into the file that exists, no new one */
-	uint64_t off;	     /* of the image in a device, or in_place; bytes */
-	const char *scratch; /* directory for what is held back; NULL: default
-			      */
+	bool overwrite;	      /* a file that exists, a device's signatures */
+	bool zero_tail;	      /* what a larger target has beyond the image */
+	bool target_is_zero;  /* it reads as zeros already: trust the caller */
+	bool accept_degraded; /* an image its source could not be read of */
+	bool any_size;	      /* an image of unknown size may go to a device */
+	bool in_place;	      /* write into the file that exists, no new one */
+	uint64_t off;	      /* of the image in a device, or in_place; bytes */
+	const char *scratch;  /* directory for what is held back; NULL: default
+			       */
 };
 
 /*
  * Checks that an image of geo's size can go to path, and takes the lock of
  * the target.  VMF_REFUSED: smaller, mounted, held, swap, in use by a QEMU,
- * with a signature or existing (without overwrite), a path under /dev that
- * does not exist, sectors that do not fit.  VMF_BUSY: another run has it.
- * geo's size may be unknown for a new file, else with any_size only.
+ * with a signature or existing (without overwrite), a degraded image, a path
+ * under /dev that does not exist, sectors that do not fit.  VMF_BUSY: another
+ * run has it. geo's size may be unknown for a new file, else with any_size
+ * only.
  */
 struct vmf_sink *vmf_sink_open(const char *path, const struct vmf_geometry *geo,
     const struct vmf_sink_options *options, struct vmf_error *err);

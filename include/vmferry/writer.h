@@ -12,6 +12,7 @@
 #define VMFERRY_WRITER_H
 
 #include <vmferry/digests.h>
+#include <vmferry/extent.h>
 #include <vmferry/io.h>
 #include <vmferry/object.h>
 
@@ -39,6 +40,12 @@ int vmf_writer_data(struct vmf_writer *w, uint32_t len,
     uint64_t frame_sum, struct vmf_error *err);
 /* The next len zero bytes: whole chunks, or what ends the image. */
 int vmf_writer_zero(struct vmf_writer *w, uint64_t len, struct vmf_error *err);
+/* What END shall say of the raw image, with VMF_FEATURE_FLAT. */
+void vmf_writer_set_flat(struct vmf_writer *w, const uint8_t flat[VMF_SHA_LEN]);
+/* Likewise with VMF_FEATURE_RESCUE: extents that could not be read and came
+ * as zeros; at most VMF_BAD_MAX, borrowed until END. */
+void vmf_writer_set_bad(
+    struct vmf_writer *w, const struct vmf_extent *bad, uint32_t n);
 /* Sends END; totals (may be NULL) gets what it says. */
 int vmf_writer_end(
     struct vmf_writer *w, struct vmf_totals *totals, struct vmf_error *err);
