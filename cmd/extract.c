@@ -58,7 +58,7 @@ cli_list(struct cli_input *input,
 	if (!input->seekable)
 		r = vmf_package_reader_open(cli_input_in(input), ropts, err);
 	else if (lseek(input->fd.fd, 0, SEEK_SET) == 0)
-		r = vmf_package_peek(input->fd.fd, err);
+		r = vmf_package_peek(input->fd.fd, ropts, err);
 	else
 		vmf_fail_errno(err, VMF_IO, "seek");
 	if (r == NULL)

@@ -220,7 +220,7 @@ open_package(struct cli_input *in, struct vmf_error *err)
 	int more;
 
 	if (in->seekable && lseek(in->fd.fd, 0, SEEK_SET) == 0)
-		return vmf_package_peek(in->fd.fd, err);
+		return vmf_package_peek(in->fd.fd, NULL, err);
 	r = vmf_package_reader_open(cli_input_in(in), NULL, err);
 	if (r == NULL)
 		return NULL;

@@ -17,7 +17,7 @@ static const char usage[] =
     "vmf-pack [-nqv] [-c uri] [-j jobs] [-o file] [-z level] [--chunk size]\n"
     "                [--disks names] [--exclude names] [--id id]\n"
     "                [--include-secrets] [--meta-only] [--no-holes]\n"
-    "                [--progress mode] [--scratch dir] domain\n";
+    "                [--progress mode] [--scratch dir] [--sign keyfile] domain\n";
 
 enum {
 	OPT_CHUNK = CLI_OPT,
@@ -29,6 +29,7 @@ enum {
 	OPT_NO_HOLES,
 	OPT_PROGRESS,
 	OPT_SCRATCH,
+	OPT_SIGN,
 };
 
 static const struct option longs[] = {
@@ -46,6 +47,7 @@ static const struct option longs[] = {
     {"no-holes", no_argument, NULL, OPT_NO_HOLES},
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"scratch", required_argument, NULL, OPT_SCRATCH},
+    {"sign", required_argument, NULL, OPT_SIGN},
     {NULL, 0, NULL, 0},
 };
 
@@ -59,6 +61,7 @@ struct options {
 	const char *uri;
 	const char *domain;
 	const char *output; /* NULL or "-": standard output */
+	const char *sign;   /* NULL: unsigned */
 	uint8_t id[VMF_ID_LEN];
 	bool has_id;
 	bool meta_only;
@@ -154,6 +157,9 @@ parse_option(struct options *o, int opt)
 		return 0;
 	case OPT_SCRATCH:
 		o->pack.scratch = optarg;
+		return 0;
+	case OPT_SIGN:
+		o->sign = optarg;
 		return 0;
 	default:
 		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
@@ -295,6 +301,7 @@ static int
 run(struct options *o, struct vmf_error *err)
 {
 	struct vmf_host *host = NULL;
+	struct vmf_sign_key *key = NULL;
 	struct vmf_pack *pack = NULL;
 	int rc = -1;
 
@@ -302,9 +309,15 @@ run(struct options *o, struct vmf_error *err)
 		return -1;
 	if (!o->has_id && vmf_id_random(o->id, err) < 0)
 		return -1;
+	if (o->sign != NULL) {
+		key = vmf_sign_key_private(o->sign, err);
+		if (key == NULL)
+			return -1;
+		o->pack.sign = key;
+	}
 	host = vmf_host_open(o->uri, err);
 	if (host == NULL)
-		return -1;
+		goto out;
 	pack = vmf_pack_open(host, o->domain, o->id, &o->pack, err);
 	if (pack == NULL || say_secrets(o, host, err) < 0)
 		goto out;
@@ -313,6 +326,7 @@ run(struct options *o, struct vmf_error *err)
 out:
 	vmf_pack_free(pack);
 	vmf_host_free(host);
+	vmf_sign_key_free(key);
 	return rc;
 }
 

@@ -22,10 +22,10 @@ static const char usage[] =
     "                  [--map-file file] [--map-firmware old=new|auto]\n"
     "                  [--map-net old=new] [--map-path old=new] [--name name]\n"
     "                  [--no-readback] [--overwrite disk] [--progress mode]\n"
-    "                  [--scratch dir] package\n"
+    "                  [--scratch dir] [--verify-key keyfile] package\n"
     "       vmf-unpack --list [--expect id] package\n"
-    "       vmf-unpack --extract member [-j jobs] [-o file] [--expect id] "
-    "package\n";
+    "       vmf-unpack --extract member [-j jobs] [-o file] [--expect id]\n"
+    "                  [--verify-key keyfile] package\n";
 
 enum {
 	OPT_ALLOW = CLI_OPT,
@@ -40,6 +40,7 @@ enum {
 	OPT_OVERWRITE,
 	OPT_PROGRESS,
 	OPT_SCRATCH,
+	OPT_VERIFY_KEY,
 };
 
 static const struct option longs[] = {
@@ -60,6 +61,7 @@ static const struct option longs[] = {
     {"overwrite", required_argument, NULL, OPT_OVERWRITE},
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"scratch", required_argument, NULL, OPT_SCRATCH},
+    {"verify-key", required_argument, NULL, OPT_VERIFY_KEY},
     {NULL, 0, NULL, 0},
 };
 
@@ -75,6 +77,7 @@ struct options {
 	const char *output;
 	const char *extract;
 	const char *package;
+	const char *keyfile; /* NULL: any signature or none */
 	uint8_t expect[VMF_ID_LEN];
 	bool list;
 };
@@ -201,6 +204,9 @@ parse_option(struct options *o, int opt)
 	case OPT_SCRATCH:
 		o->place.scratch = o->reader.scratch = optarg;
 		return 0;
+	case OPT_VERIFY_KEY:
+		o->keyfile = optarg;
+		return 0;
 	default:
 		return parse_value(o, opt);
 	}
@@ -225,6 +231,9 @@ parse(struct options *o, int argc, char *argv[])
 	    !o->place.define && o->output == NULL)
 		return cli_misuse("--name and --identity new need --define, or "
 				  "-o for the new XML");
+	if (o->list && o->keyfile != NULL)
+		return cli_misuse("--list checks nothing, and no signature; "
+				  "vmf-verify does");
 	if (o->extract != NULL && o->output != NULL &&
 	    strcmp(o->output, "-") == 0)
 		o->output = NULL;
@@ -390,10 +399,18 @@ place_on_host(
 }
 
 static int
-run(const struct options *o, struct vmf_error *err)
+run(struct options *o, struct vmf_error *err)
 {
+	struct vmf_sign_key *key = NULL;
 	struct cli_input in;
 	int rc = -1;
+
+	if (o->keyfile != NULL) {
+		key = vmf_sign_key_public(o->keyfile, err);
+		if (key == NULL)
+			return -1;
+		o->reader.key = key;
+	}
 
 	if (cli_input_open(&in, o->package, err) < 0)
 		goto out;
@@ -418,6 +435,7 @@ run(const struct options *o, struct vmf_error *err)
 		vmf_wrap(err, "%s", in.fd.name);
 out:
 	cli_input_close(&in);
+	vmf_sign_key_free(key);
 	return rc;
 }
 

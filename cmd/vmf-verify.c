@@ -12,9 +12,9 @@
 
 static const char usage[] =
     "vmf-verify [-qv] [-j jobs] [--expect id] [--progress mode]\n"
-    "                  [--scratch dir] file\n";
+    "                  [--scratch dir] [--verify-key keyfile] file\n";
 
-enum { OPT_EXPECT = CLI_OPT, OPT_PROGRESS, OPT_SCRATCH };
+enum { OPT_EXPECT = CLI_OPT, OPT_PROGRESS, OPT_SCRATCH, OPT_VERIFY_KEY };
 
 static const struct option longs[] = {
     CLI_LONG,
@@ -22,6 +22,7 @@ static const struct option longs[] = {
     {"expect", required_argument, NULL, OPT_EXPECT},
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"scratch", required_argument, NULL, OPT_SCRATCH},
+    {"verify-key", required_argument, NULL, OPT_VERIFY_KEY},
     {NULL, 0, NULL, 0},
 };
 
@@ -31,6 +32,8 @@ struct options {
 	struct vmf_engine_options engine;
 	const char *scratch;
 	const char *file;
+	const char *keyfile;	  /* NULL: any signature or none */
+	struct vmf_sign_key *key; /* in it */
 	uint8_t expect[VMF_ID_LEN];
 	bool expects;
 };
@@ -59,6 +62,9 @@ parse_option(struct options *o, int opt)
 	case OPT_SCRATCH:
 		o->scratch = optarg;
 		return 0;
+	case OPT_VERIFY_KEY:
+		o->keyfile = optarg;
+		return 0;
 	default:
 		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
 	}
@@ -83,8 +89,9 @@ static int
 verify_package(
     const struct options *o, struct cli_input *in, struct vmf_error *err)
 {
-	struct vmf_package_reader_options ropts = {
-	    .scratch = o->scratch, .expect = o->expects ? o->expect : NULL};
+	struct vmf_package_reader_options ropts = {.scratch = o->scratch,
+	    .expect = o->expects ? o->expect : NULL,
+	    .key = o->key};
 	char size[VMF_SIZE_TEXT], stored[VMF_SIZE_TEXT];
 	struct vmf_package_summary sum;
 
@@ -95,7 +102,9 @@ verify_package(
 		printf("%s: package is whole: disks of %s, stored in %s%s\n",
 		    in->fd.name, vmf_format_size(sum.size, size),
 		    vmf_format_size(sum.stored, stored),
-		    sum.has_signature ? "; its signature was not checked" : "");
+		    o->key != NULL	? "; signed by this key"
+		    : sum.has_signature ? "; its signature was not checked"
+					: "");
 	return 0;
 }
 
@@ -110,6 +119,11 @@ verify_stream(
 
 	if (r == NULL)
 		return -1;
+	if (o->key != NULL) {
+		vmf_fail(
+		    err, VMF_INTEGRITY, "is a stream, which has no signature");
+		goto out;
+	}
 	if (o->expects &&
 	    memcmp(o->expect, vmf_reader_id(r), VMF_ID_LEN) != 0) {
 		vmf_fail(err, VMF_INTEGRITY, "is not the stream expected");
@@ -128,10 +142,16 @@ out:
 }
 
 static int
-run(const struct options *o, struct vmf_error *err)
+run(struct options *o, struct vmf_error *err)
 {
 	struct cli_input in;
 	int rc = -1;
+
+	if (o->keyfile != NULL) {
+		o->key = vmf_sign_key_public(o->keyfile, err);
+		if (o->key == NULL)
+			return -1;
+	}
 
 	if (cli_input_open(&in, o->file, err) < 0)
 		goto out;
@@ -148,6 +168,7 @@ run(const struct options *o, struct vmf_error *err)
 		vmf_wrap(err, "%s", in.fd.name);
 out:
 	cli_input_close(&in);
+	vmf_sign_key_free(o->key);
 	return rc;
 }
 

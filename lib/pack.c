@@ -492,6 +492,7 @@ vmf_pack_write(struct vmf_pack *pack, struct vmf_out out,
 			vmf_wrap(err, "disk %s", pack->images[i].name);
 			goto out;
 		}
+	vmf_package_writer_sign(w, pack->options.sign);
 	rc = write_facts(pack, w, err);
 	for (i = 0; rc == 0 && totals != NULL && i < pack->info.nimages; i++)
 		totals[i] = *vmf_package_writer_totals(w, i);

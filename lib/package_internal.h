@@ -17,8 +17,6 @@
 #define PACKAGE_SIG  "manifest.sig"
 #define PACKAGE_END  "END"
 
-#define PACKAGE_SIG_LEN 64 /* bytes of an Ed25519 signature */
-
 /* Every name, order and number of info is within bounds; else fails as class.
  */
 int vmf_package_check(const struct vmf_package_info *info, enum vmf_class class,

@@ -32,6 +32,9 @@ struct vmf_package_reader {
 	size_t file, image; /* present or next */
 	struct vmf_package_track *track;
 	struct vmf_package_tracked *tracked; /* one for each image */
+	const struct vmf_sign_key *key;	     /* that must have signed it */
+	char *tail;			     /* manifest.json, with a key */
+	size_t tail_len;
 	bool has_signature;
 };
 
@@ -114,6 +117,7 @@ open_reader(struct vmf_in in, int fd,
 	}
 	if (vmf_package_member_init(&r->m, in, fd, options->scratch, err) < 0)
 		goto fail;
+	r->key = options->key;
 	r->track = vmf_package_track_new(err);
 	if (r->track == NULL)
 		goto fail;
@@ -436,36 +440,47 @@ read_tail(struct vmf_package_reader *r, const uint8_t sums[VMF_SHA_LEN],
 	if (text == NULL)
 		return -1;
 	rc = vmf_manifest_parse_tail(r->manifest, text, len, err);
-	free(text);
+	/* Kept for the signature that must come next. */
+	r->tail = text;
+	r->tail_len = len;
 	if (rc < 0)
 		return vmf_wrap(err, "member %s", PACKAGE_TAIL);
 	vmf_package_sums_line(PACKAGE_TAIL, digest, line);
 	return r->m.peek ? 0 : check_tail(r, sums, err);
 }
 
-/* A signature is carried and summed; whose it is, the caller may ask. */
+/* A signature is carried and summed; whose it is, is asked with a key only. */
 static int
 read_signature(struct vmf_package_reader *r, char line[PACKAGE_SUM_LINE],
     struct vmf_error *err)
 {
 	uint8_t digest[VMF_SHA_LEN];
+	char *bytes;
+	size_t len;
+	int rc = 0;
 
 	line[0] = '\0';
 	if (vmf_package_member_look(&r->m, err) < 0)
 		return -1;
 	if (strcmp(r->m.head.name, PACKAGE_SIG) != 0)
-		return 0;
-	if (vmf_package_member_expect(
-		&r->m, PACKAGE_SIG, PACKAGE_SIG_LEN, err) < 0)
+		return r->key == NULL ? 0
+				      : vmf_fail(err, VMF_INTEGRITY,
+					    "is not signed, but a key was "
+					    "given");
+	bytes = vmf_package_member_text(
+	    &r->m, PACKAGE_SIG, VMF_SIGN_LEN, false, &len, digest, err);
+	if (bytes == NULL)
 		return -1;
-	if (r->m.head.size != PACKAGE_SIG_LEN)
-		return vmf_fail(
+	if (len != VMF_SIGN_LEN)
+		rc = vmf_fail(
 		    err, VMF_INTEGRITY, PACKAGE_SIG " is of a wrong length");
-	if (vmf_package_member_close(&r->m, false, digest, err) < 0)
-		return -1;
+	else if (r->key != NULL)
+		rc = vmf_sign_check(
+		    r->key, r->tail, r->tail_len, (const uint8_t *)bytes, err);
+	free(bytes);
 	r->has_signature = true;
 	vmf_package_sums_line(PACKAGE_SIG, digest, line);
-	return 0;
+	return rc;
 }
 
 static int
@@ -528,11 +543,12 @@ vmf_package_reader_finish(struct vmf_package_reader *r,
 }
 
 struct vmf_package_reader *
-vmf_package_peek(int fd, struct vmf_error *err)
+vmf_package_peek(int fd, const struct vmf_package_reader_options *options,
+    struct vmf_error *err)
 {
 	static const struct vmf_package_reader_options none;
-	struct vmf_package_reader *r =
-	    open_reader((struct vmf_in){0}, fd, &none, err);
+	struct vmf_package_reader *r = open_reader(
+	    (struct vmf_in){0}, fd, options != NULL ? options : &none, err);
 	struct vmf_package_item item;
 	int more;
 
@@ -572,6 +588,7 @@ vmf_package_reader_free(struct vmf_package_reader *r)
 	vmf_manifest_free(r->manifest);
 	vmf_package_track_free(r->track);
 	free(r->tracked);
+	free(r->tail);
 	free(r->xml);
 	free(r);
 }

@@ -24,6 +24,7 @@ struct vmf_package_writer {
 	struct vmf_sha *sha; /* of the present member */
 	struct vmf_tar_member member;
 	char *scratch;
+	const struct vmf_sign_key *key; /* NULL: unsigned */
 	enum turn turn;
 	size_t file, image; /* that come next */
 	uint8_t *copy;	    /* COPY_LEN */
@@ -335,15 +336,44 @@ write_sums(struct vmf_package_writer *w, uint8_t digest[VMF_SHA_LEN],
 	return more < 0 ? -1 : end(w, false, digest, err);
 }
 
+void
+vmf_package_writer_sign(
+    struct vmf_package_writer *w, const struct vmf_sign_key *key)
+{
+	w->key = key;
+}
+
+/* manifest.json, manifest.sig when there is a key, and END of both. */
+static int
+write_seal(struct vmf_package_writer *w, const char *text, size_t len,
+    struct vmf_error *err)
+{
+	uint8_t digest[VMF_SHA_LEN], signature[VMF_SIGN_LEN];
+	char lines[2 * PACKAGE_SUM_LINE];
+	size_t used;
+
+	if (whole(w, PACKAGE_TAIL, text, len, false, digest, err) < 0)
+		return -1;
+	used = vmf_package_sums_line(PACKAGE_TAIL, digest, lines);
+	if (w->key != NULL) {
+		if (vmf_sign(w->key, text, len, signature, err) < 0 ||
+		    whole(w, PACKAGE_SIG, signature, VMF_SIGN_LEN, false,
+			digest, err) < 0)
+			return -1;
+		used +=
+		    vmf_package_sums_line(PACKAGE_SIG, digest, lines + used);
+	}
+	return whole(w, PACKAGE_END, lines, used, false, NULL, err);
+}
+
 int
 vmf_package_writer_finish(struct vmf_package_writer *w,
     const struct vmf_package_fact *facts, size_t nfacts, struct vmf_error *err)
 {
 	struct vmf_manifest_tail tail = {
 	    .images = w->totals, .facts = facts, .nfacts = nfacts};
-	uint8_t digest[VMF_SHA_LEN];
-	char line[PACKAGE_SUM_LINE], *text;
 	size_t len;
+	char *text;
 	int rc;
 
 	if (w->turn != TURN_FILES || w->file != w->info->nfiles ||
@@ -356,14 +386,9 @@ vmf_package_writer_finish(struct vmf_package_writer *w,
 	text = vmf_manifest_format_tail(w->info, &tail, &len, err);
 	if (text == NULL)
 		return -1;
-	rc = whole(w, PACKAGE_TAIL, text, len, false, digest, err);
+	rc = write_seal(w, text, len, err);
 	free(text);
-	if (rc < 0)
-		return -1;
-	len = vmf_package_sums_line(PACKAGE_TAIL, digest, line);
-	if (whole(w, PACKAGE_END, line, len, false, NULL, err) < 0)
-		return -1;
-	return vmf_tar_writer_finish(w->tar, err);
+	return rc < 0 ? -1 : vmf_tar_writer_finish(w->tar, err);
 }
 
 const struct vmf_totals *

@@ -82,7 +82,7 @@ peeking_finds_the_same(void)
 	write_path(path, m.p, m.len);
 	fd = open(path, O_RDWR);
 	CU_ASSERT_FATAL(fd >= 0);
-	r = vmf_package_peek(fd, &err);
+	r = vmf_package_peek(fd, NULL, &err);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(r);
 	CU_ASSERT_STRING_EQUAL(vmf_package_reader_info(r)->domain, "web");
 	CU_ASSERT_EQUAL(vmf_package_reader_totals(r, 0)->data_chunks, 2);
@@ -91,7 +91,7 @@ peeking_finds_the_same(void)
 	vmf_package_reader_free(r);
 	CU_ASSERT_EQUAL(ftruncate(fd, (off_t)m.len - 2048), 0);
 	CU_ASSERT_EQUAL(lseek(fd, 0, SEEK_SET), 0);
-	CU_ASSERT_PTR_NULL(vmf_package_peek(fd, &err));
+	CU_ASSERT_PTR_NULL(vmf_package_peek(fd, NULL, &err));
 	CU_ASSERT_EQUAL(err.class, VMF_INTEGRITY);
 	close(fd);
 	membuf_free(&m);

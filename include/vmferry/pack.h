@@ -24,8 +24,9 @@ struct vmf_pack_options {
 	bool running;		    /* only look: the guest may run */
 	uint32_t chunk;
 	struct vmf_source_options source;
-	const char *scratch; /* NULL: /var/tmp */
-	const char *tpm_dir; /* NULL: /var/lib/libvirt/swtpm */
+	const struct vmf_sign_key *sign; /* private key, borrowed; or NULL */
+	const char *scratch;		 /* NULL: /var/tmp */
+	const char *tpm_dir;		 /* NULL: /var/lib/libvirt/swtpm */
 };
 
 struct vmf_pack;

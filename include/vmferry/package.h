@@ -9,9 +9,10 @@
  *
  * Writing goes: vmf_package_writer_new(), _xml(), _file() for each announced
  * file, _image() and _image_end() (or vmf_package_dump()) for each announced
- * image, _finish().  Reading goes: vmf_package_reader_open(), _next() until it
- * returns 0, _finish().  vmf_package_verify() reads a whole package, and
- * vmf_package_restore() places one.
+ * image, _sign() when it is to be signed, _finish().  Reading goes:
+ * vmf_package_reader_open(), _next() until it returns 0, _finish().
+ * vmf_package_verify() reads a whole package, and vmf_package_restore() places
+ * one.
  *
  * Damage of any kind is VMF_INTEGRITY.  Thread rule: one thread at a time.
  */
@@ -25,6 +26,7 @@
 
 #include <vmferry/engine.h>
 #include <vmferry/io.h>
+#include <vmferry/sign.h>
 #include <vmferry/writer.h>
 
 #define VMF_PACKAGE_VERSION    1
@@ -113,6 +115,9 @@ int vmf_package_writer_image(struct vmf_package_writer *w,
     struct vmf_carrier *carrier, struct vmf_error *err);
 int vmf_package_writer_image_end(
     struct vmf_package_writer *w, struct vmf_error *err);
+/* Have the manifest signed by this private key, borrowed. */
+void vmf_package_writer_sign(
+    struct vmf_package_writer *w, const struct vmf_sign_key *key);
 /* All that makes it complete; out is not synced. */
 int vmf_package_writer_finish(struct vmf_package_writer *w,
     const struct vmf_package_fact *facts, size_t nfacts, struct vmf_error *err);
@@ -133,6 +138,8 @@ struct vmf_package_reader;
 struct vmf_package_reader_options {
 	const char *scratch;   /* NULL: /var/tmp */
 	const uint8_t *expect; /* id that it must have, or NULL */
+	/* Public key that must have signed it, or NULL; borrowed. */
+	const struct vmf_sign_key *key;
 };
 
 /* Reads `vmferry` and domain.xml.  options may be NULL. */
@@ -169,7 +176,7 @@ struct vmf_package_summary {
 	uint64_t size;	    /* of its images */
 	uint64_t stored;    /* bytes of their frames */
 	uint64_t members;   /* in SHA256SUMS */
-	bool has_signature; /* not checked here */
+	bool has_signature; /* checked when the options had a key */
 };
 
 /*
@@ -189,9 +196,11 @@ void vmf_package_reader_free(struct vmf_package_reader *r);
 /*
  * Describe a package in a seekable file without reading its disks: info, XML,
  * facts and totals as they stand, nothing verified.  fd is borrowed and stands
- * at the package's first byte.
+ * at the package's first byte.  options (may be NULL) are heeded, but a key
+ * proves only who wrote the manifest.
  */
-struct vmf_package_reader *vmf_package_peek(int fd, struct vmf_error *err);
+struct vmf_package_reader *vmf_package_peek(int fd,
+    const struct vmf_package_reader_options *options, struct vmf_error *err);
 
 /*
  * Read and check all of a package, every object included; ropts and summary
