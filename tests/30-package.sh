@@ -6,11 +6,11 @@ requires virsh tar bsdtar busybox zstd sha256sum jq
 
 # The sizes are multiples of nothing; the last disk has data at its end only.
 sizes=(0 1 513 5000 65535 65537 1000007 0)
-disks='' n=0
+devices='' n=0
 for size in "${sizes[@]}"; do
 	dev=vd$(printf '%b' "\\x$(printf %x $((97 + n)))")
 	bytes "$size" "$dev" >"$dev.img"
-	disks+="<disk type='file' device='disk'><driver name='qemu' type='raw'/>
+	devices+="<disk type='file' device='disk'><driver name='qemu' type='raw'/>
 	  <source file='$tmp/$dev.img'/><target dev='$dev' bus='virtio'/></disk>"
 	n=$((n + 1))
 done
@@ -31,7 +31,7 @@ node() {
 	uri=test://$tmp/$1.xml
 }
 
-node web 5 "$disks<graphics type='vnc' port='-1' passwd='geheim'/>"
+node web 5 "$devices<graphics type='vnc' port='-1' passwd='geheim'/>"
 id=000102030405060708090a0b0c0d0e0f
 expect 0 vmf-pack -c "$uri" --id $id --chunk 64K -o web.vmf.tar web
 expect_line 'password stays out'
@@ -126,10 +126,10 @@ ok "nothing that exists is overwritten, and a dry run writes nothing"
 
 # --- what is not packed
 
-node run 1 "$disks"
+node run 1 "$devices"
 expect 3 vmf-pack -c "$uri" -o run.vmf.tar run
 expect_line 'run is running'
-node web 5 "$disks"
+node web 5 "$devices"
 expect 3 vmf-pack -c "$uri" -o no.vmf.tar nobody
 expect_line nobody
 rm vdc.img
