@@ -24,6 +24,7 @@ struct numbers {
 	unsigned next, emitted;
 	unsigned bad_fill, bad_work, bad_emit; /* fail there; COUNT: never */
 	bool out_of_order;
+	bool slow_second;	     /* work on 1 fails, but later than on 0 */
 	bool dawdle;		     /* work takes longer now and then */
 	atomic_uint workers, worked; /* alive; slots worked on */
 	unsigned bad_worker;	     /* this worker cannot be made */
@@ -64,6 +65,12 @@ work(void *ctx, void *worker, void *slot, struct vmf_error *error)
 	CU_ASSERT_PTR_EQUAL(worker, s);
 	if (s->dawdle && number->n % 5 == 0)
 		nanosleep(&nap, NULL);
+	if (s->slow_second && number->n == 1) {
+		static const struct timespec longer = {0, 50000000};
+
+		nanosleep(&longer, NULL);
+		return vmf_fail(error, VMF_BUSY, "work 1");
+	}
 	number->square = number->n * number->n;
 	atomic_fetch_add(&s->worked, 1);
 	if (number->n == s->bad_work)
@@ -217,6 +224,22 @@ one_of_two_errors_is_returned(void)
 }
 
 static void
+the_first_error_wins(void)
+{
+	unsigned jobs;
+
+	for (jobs = 2; jobs <= 8; jobs++) {
+		struct numbers s = fresh();
+
+		s.bad_work = 0;
+		s.slow_second = true;
+		/* 0 waits a little, so that 1 has begun before it fails */
+		s.dawdle = true;
+		ASSERT_FAILS(run(&s, jobs, SLOTS, NULL), VMF_INTEGRITY);
+	}
+}
+
+static void
 a_missing_worker_is_an_error(void)
 {
 	unsigned jobs, bad;
@@ -302,6 +325,7 @@ suite_pipeline(void)
 	    {"nothing to do is done", nothing_to_do_is_done},
 	    {"errors anywhere are returned", errors_anywhere_are_returned},
 	    {"one of two errors is returned", one_of_two_errors_is_returned},
+	    {"the first error wins", the_first_error_wins},
 	    {"a missing worker is an error", a_missing_worker_is_an_error},
 	    {"stop is heeded", stop_is_heeded},
 	    {"no threads give the same", no_threads_give_the_same},

@@ -367,8 +367,9 @@ forgeries_are_refused(void)
 	    {1, 40, 8, CHUNK, ""},		       /* offset */
 	    {1, 48, 8, CHUNK - 1, ""},		       /* length */
 	    {1, 48, 8, 2 * CHUNK, ""},		       /* length */
+	    {1, 108, 4, 1, ""},			       /* reserved */
 	    {1, 64, 8, 1, ""},			       /* frame_sum */
-	    {1, 72, 1, 0, ""},			       /* digest */
+	    {1, 72, 8, 1, "SHA-256"},		       /* digest */
 	    {3, 48, 8, CHUNK, ""},		       /* zeros: length */
 	    {3, 64, 8, 1, ""},			       /* zeros: frame_sum */
 	    {3, 72, 8, 1, ""},			       /* zeros: digest */
@@ -417,6 +418,35 @@ zeros_without_frame_are_for_the_wire(void)
 	vmf_put_le64(bad.p + at[3] + 112, vmf_checksum(bad.p + at[3], 112));
 	membuf_write(&bad, m.p + at[4], m.len - at[4], &err);
 	ASSERT_FAILS(verify(&bad), VMF_INTEGRITY);
+	membuf_free(&bad);
+	membuf_free(&m);
+}
+
+/* Sound in itself, but not what the rule makes of three chunks. */
+static void
+zero_runs_of_other_lengths_are_refused(void)
+{
+	const uint64_t len = 3 * (uint64_t)CHUNK;
+	struct membuf m = small_stream(id, SMALL_SIZE), bad = {0};
+	size_t head_len = VMF_OBJECT_FIXED + VMF_OBJECT_SUM;
+	uint8_t *frame = malloc(vmf_zero_frame_len(len));
+	uint8_t head[VMF_OBJECT_FIXED + VMF_OBJECT_SUM];
+	struct vmf_object obj;
+	size_t at[16];
+
+	find_objects(&m, at);
+	CU_ASSERT_EQUAL(vmf_object_decode(m.p + at[3], &obj, &err), 0);
+	obj.len = len;
+	obj.stored = vmf_zero_frame_len(len);
+	vmf_zero_frame(len, frame);
+	obj.frame_sum = vmf_checksum(frame, obj.stored);
+	vmf_object_encode(&obj, head);
+	membuf_write(&bad, m.p, at[3], &err);
+	membuf_write(&bad, head, head_len, &err);
+	membuf_write(&bad, frame, obj.stored, &err);
+	membuf_write(&bad, m.p + at[5], m.len - at[5], &err);
+	ASSERT_FAILS(verify(&bad), VMF_INTEGRITY);
+	free(frame);
 	membuf_free(&bad);
 	membuf_free(&m);
 }
@@ -542,6 +572,8 @@ suite_stream(void)
 	    {"forgeries are refused", forgeries_are_refused},
 	    {"zeros without frame are for the wire",
 		zeros_without_frame_are_for_the_wire},
+	    {"zero runs of other lengths are refused",
+		zero_runs_of_other_lengths_are_refused},
 	    {"other things are named", other_things_are_named},
 	    {"deltas are refused", deltas_are_refused},
 	    {"the writer keeps the rules", the_writer_keeps_the_rules},
