@@ -133,7 +133,7 @@ same() { cmp -- "$1" "$2" || fail "$1 and $2 differ"; }
 
 # bytes N [SEED]: N bytes that do not compress, the same for the same seed.
 bytes() {
-	head -c "$1" < <(openssl enc -aes-128-ctr -nosalt -iter 1 \
+	head -c "$1" < <(trap - ERR; openssl enc -aes-128-ctr -nosalt -iter 1 \
 	    -pass "pass:${2:-vmferry}" -in /dev/zero 2>/dev/null)
 }
 
