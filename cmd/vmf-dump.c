@@ -7,26 +7,48 @@
 
 #include <vmferry/engine.h>
 #include <vmferry/io.h>
+#include <vmferry/origin.h>
+#include <vmferry/rate.h>
 
 #include "cli.h"
 
 static const char usage[] =
-    "vmf-dump [-nqv] [-j jobs] [-o file] [-z level] [--chunk size]\n"
-    "                [--id id] [--live] [--no-holes] [--progress mode] "
-    "source\n";
+    "vmf-dump [-nqv] [-j jobs] [-o file] [-z level] [--bwlimit rate]\n"
+    "                [--chunk size] [--flat] [--id id] [--length size] "
+    "[--live]\n"
+    "                [--no-holes] [--offset size] [--partition number]\n"
+    "                [--progress mode] [--raw] source\n";
 
-enum { OPT_CHUNK = CLI_OPT, OPT_ID, OPT_LIVE, OPT_NO_HOLES, OPT_PROGRESS };
+enum {
+	OPT_BWLIMIT = CLI_OPT,
+	OPT_CHUNK,
+	OPT_FLAT,
+	OPT_ID,
+	OPT_LENGTH,
+	OPT_LIVE,
+	OPT_NO_HOLES,
+	OPT_OFFSET,
+	OPT_PARTITION,
+	OPT_PROGRESS,
+	OPT_RAW,
+};
 
 static const struct option longs[] = {
     CLI_LONG,
     {"jobs", required_argument, NULL, 'j'},
     {"output", required_argument, NULL, 'o'},
     {"compress", required_argument, NULL, 'z'},
+    {"bwlimit", required_argument, NULL, OPT_BWLIMIT},
     {"chunk", required_argument, NULL, OPT_CHUNK},
+    {"flat", no_argument, NULL, OPT_FLAT},
     {"id", required_argument, NULL, OPT_ID},
+    {"length", required_argument, NULL, OPT_LENGTH},
     {"live", no_argument, NULL, OPT_LIVE},
     {"no-holes", no_argument, NULL, OPT_NO_HOLES},
+    {"offset", required_argument, NULL, OPT_OFFSET},
+    {"partition", required_argument, NULL, OPT_PARTITION},
     {"progress", required_argument, NULL, OPT_PROGRESS},
+    {"raw", no_argument, NULL, OPT_RAW},
     {NULL, 0, NULL, 0},
 };
 
@@ -34,12 +56,14 @@ struct options {
 	struct cli_common common;
 	struct cli_progress_mode progress;
 	struct vmf_engine_options engine;
-	struct vmf_source_options source;
+	struct vmf_origin_options origin;
+	struct vmf_rate rate;
 	const char *path;
-	const char *output; /* NULL or "-": standard output */
+	const char *output; /* NULL: standard output */
 	uint64_t chunk;
 	uint8_t id[VMF_ID_LEN];
 	bool has_id;
+	bool raw;
 };
 
 static int
@@ -63,6 +87,40 @@ parse_chunk(struct options *o, const char *s)
 	return 0;
 }
 
+/* Which part of the source, and how it is read. */
+static int
+parse_source_option(struct options *o, int opt)
+{
+	struct vmf_source_options *source = &o->origin.source;
+	uint64_t n;
+
+	switch (opt) {
+	case OPT_LENGTH:
+		return cli_size("--length", optarg, 1, VMF_IMAGE_MAX,
+			   &source->len) < 0
+			   ? VMF_USAGE
+			   : 0;
+	case OPT_LIVE:
+		source->live = true;
+		return 0;
+	case OPT_NO_HOLES:
+		source->no_holes = true;
+		return 0;
+	case OPT_OFFSET:
+		return cli_size("--offset", optarg, 0, VMF_IMAGE_MAX,
+			   &source->off) < 0
+			   ? VMF_USAGE
+			   : 0;
+	case OPT_PARTITION:
+		if (cli_number("--partition", optarg, 1, 65535, &n) < 0)
+			return VMF_USAGE;
+		source->partition = (unsigned)n;
+		return 0;
+	default:
+		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+	}
+}
+
 static int
 parse_option(struct options *o, int opt)
 {
@@ -83,23 +141,44 @@ parse_option(struct options *o, int opt)
 			return VMF_USAGE;
 		o->engine.level = (int)n;
 		return 0;
+	case OPT_BWLIMIT:
+		return cli_size("--bwlimit", optarg, 1, UINT64_MAX,
+			   &o->rate.rate) < 0
+			   ? VMF_USAGE
+			   : 0;
 	case OPT_CHUNK:
 		return parse_chunk(o, optarg);
+	case OPT_FLAT:
+		o->engine.flat = true;
+		return 0;
 	case OPT_ID:
 		return parse_id(o, optarg);
-	case OPT_LIVE:
-		o->source.live = true;
-		return 0;
-	case OPT_NO_HOLES:
-		o->source.no_holes = true;
-		return 0;
 	case OPT_PROGRESS:
 		if (cli_parse_progress(optarg, &o->progress, &err) < 0)
 			return cli_misuse("%s", err.msg);
 		return 0;
+	case OPT_RAW:
+		o->raw = true;
+		return 0;
 	default:
-		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+		return parse_source_option(o, opt);
 	}
+}
+
+static int
+check_options(const struct options *o)
+{
+	const struct vmf_source_options *source = &o->origin.source;
+	bool part =
+	    source->off != 0 || source->len != 0 || source->partition != 0;
+
+	if (source->partition != 0 && (source->off != 0 || source->len != 0))
+		return cli_misuse(
+		    "--partition says offset and length by itself");
+	if (part && strcmp(o->path, "-") == 0)
+		return cli_misuse("standard input is read whole; cut it "
+				  "before");
+	return 0;
 }
 
 static int
@@ -116,108 +195,199 @@ parse(struct options *o, int argc, char *argv[])
 	o->path = argv[optind];
 	if (o->output != NULL && strcmp(o->output, "-") == 0)
 		o->output = NULL;
+	return check_options(o);
+}
+
+/* What is read: a disk, or standard input. */
+struct input {
+	struct vmf_origin *origin;
+	struct vmf_source *src;
+	struct vmf_pipe pipe;
+	bool is_pipe;
+};
+
+static int
+open_input(const struct options *o, struct input *in, struct vmf_error *err)
+{
+	if (strcmp(o->path, "-") == 0) {
+		in->is_pipe = true;
+		in->pipe = (struct vmf_pipe){
+		    STDIN_FILENO, "standard input", o->engine.progress};
+		in->src = vmf_source_stream(
+		    vmf_in_pipe(&in->pipe), in->pipe.name, err);
+		return in->src == NULL ? -1 : 0;
+	}
+	in->origin = vmf_origin_open(o->path, &o->origin, err);
+	if (in->origin == NULL)
+		return -1;
+	in->src = vmf_origin_source(in->origin);
 	return 0;
 }
 
-/* Source to out as one whole stream. */
+static void
+close_input(struct input *in)
+{
+	if (in->is_pipe)
+		vmf_source_free(in->src);
+	vmf_origin_free(in->origin);
+}
+
 static int
-dump(const struct options *o, struct vmf_source *src, struct vmf_out *out,
+finish_input(struct input *in, struct vmf_error *err)
+{
+	return in->origin == NULL ? 0 : vmf_origin_finish(in->origin, err);
+}
+
+/* Source to out as one whole stream; without finish it has no end. */
+static int
+dump(const struct options *o, struct input *in, struct vmf_out out,
     struct vmf_totals *totals, struct vmf_error *err)
 {
+	struct vmf_rated rated = {
+	    .rate = o->rate, .progress = o->engine.progress, .out = out};
+	struct vmf_out limited = vmf_rated_out(&rated);
 	struct vmf_geometry geo;
 	struct vmf_writer *w;
 	int rc = -1;
 
-	vmf_source_geometry(src, (uint32_t)o->chunk, &geo);
-	w = vmf_writer_new(vmf_carrier_out(out), o->id, 0, &geo, NULL, err);
+	if (o->raw) {
+		if (vmf_copy(in->src, NULL, &limited, NULL, (uint32_t)o->chunk,
+			&o->engine, totals, err) < 0)
+			return -1;
+		return finish_input(in, err);
+	}
+	vmf_source_geometry(in->src, (uint32_t)o->chunk, &geo);
+	if (o->engine.flat)
+		geo.features |= VMF_FEATURE_FLAT;
+	w = vmf_writer_new(
+	    vmf_carrier_out(&limited), o->id, 0, &geo, NULL, err);
 	if (w == NULL)
 		return -1;
-	if (vmf_dump(src, w, geo.chunk, &o->engine, err) == 0 &&
-	    vmf_writer_end(w, totals, err) == 0)
+	if (vmf_dump(in->src, w, geo.chunk, &o->engine, err) == 0 &&
+	    finish_input(in, err) == 0 && vmf_writer_end(w, totals, err) == 0)
 		rc = 0;
 	vmf_writer_free(w);
 	return rc;
 }
 
 static int
-dump_to_file(const struct options *o, struct vmf_source *src,
+dump_to_file(const struct options *o, struct input *in,
     struct vmf_totals *totals, struct vmf_error *err)
 {
 	struct vmf_newfile *nf = vmf_newfile_create(o->output, false, err);
 	struct vmf_fd fd;
-	struct vmf_out out;
 	int rc;
 
 	if (nf == NULL)
 		return -1;
 	fd = (struct vmf_fd){vmf_newfile_fd(nf), o->output};
-	out = vmf_out_fd(&fd);
-	rc = dump(o, src, &out, totals, err);
+	rc = dump(o, in, vmf_out_fd(&fd), totals, err);
 	if (rc == 0)
 		rc = vmf_newfile_commit(nf, err);
 	vmf_newfile_free(nf);
 	return rc;
 }
 
+/* Plain bytes into a new file: its holes stay holes. */
 static int
-dump_to_stdout(const struct options *o, struct vmf_source *src,
+copy_to_file(struct options *o, struct input *in, struct vmf_totals *totals,
+    struct vmf_error *err)
+{
+	static const struct vmf_sink_options new_file;
+	struct vmf_geometry geo;
+	struct vmf_sink *sink;
+	int rc = -1;
+
+	vmf_source_geometry(in->src, (uint32_t)o->chunk, &geo);
+	sink = vmf_sink_open(o->output, &geo, &new_file, err);
+	if (sink == NULL)
+		return -1;
+	o->engine.rate = &o->rate;
+	if (vmf_sink_is_device(sink))
+		vmf_fail(err, VMF_REFUSED,
+		    "%s: is a device; vmf-restore --raw writes to it",
+		    o->output);
+	else if (vmf_sink_begin(sink, err) == 0 &&
+		 vmf_copy(in->src, sink, NULL, NULL, geo.chunk, &o->engine,
+		     totals, err) == 0 &&
+		 finish_input(in, err) == 0)
+		rc = vmf_sink_commit(sink, totals->size, false, err);
+	vmf_sink_free(sink);
+	return rc;
+}
+
+static int
+dump_to_stdout(const struct options *o, struct input *in,
     struct vmf_totals *totals, struct vmf_error *err)
 {
 	struct vmf_pipe to = {
 	    STDOUT_FILENO, "standard output", o->engine.progress};
-	struct vmf_out out = vmf_out_pipe(&to);
 
-	return dump(o, src, &out, totals, err);
+	return dump(o, in, vmf_out_pipe(&to), totals, err);
 }
 
 static void
 say_totals(const struct options *o, const struct vmf_totals *totals)
 {
 	char size[VMF_SIZE_TEXT], stored[VMF_SIZE_TEXT], zero[VMF_SIZE_TEXT];
-	char root[2 * VMF_SHA_LEN + 1];
+	char root[2 * VMF_SHA_LEN + 1], flat[2 * VMF_SHA_LEN + 1];
 	uint64_t zeros = totals->zero_chunks * o->chunk;
 
 	if (o->common.verbose == 0)
 		return;
 	vmf_hex(totals->root, VMF_SHA_LEN, root);
-	cli_say("%s: %s, of which %s zeros; stored in %s; root %s", o->path,
-	    vmf_format_size(totals->size, size),
-	    vmf_format_size(zeros < totals->size ? zeros : totals->size, zero),
-	    vmf_format_size(totals->stored, stored), root);
+	vmf_hex(totals->flat, VMF_SHA_LEN, flat);
+	vmf_format_size(totals->size, size);
+	vmf_format_size(totals->stored, stored);
+	vmf_format_size(zeros < totals->size ? zeros : totals->size, zero);
+	cli_say("%s: %s, of which %s zeros%s%s%s%s%s%s", o->path, size, zero,
+	    o->raw ? "" : "; stored in ", o->raw ? "" : stored,
+	    o->raw ? "" : "; root ", o->raw ? "" : root,
+	    o->engine.flat ? "; SHA-256 " : "", o->engine.flat ? flat : "");
 }
 
 static int
-run(struct options *o, struct vmf_error *err)
+run_dump(struct options *o, struct input *in, struct vmf_error *err)
 {
 	struct vmf_progress *progress = o->engine.progress;
 	struct vmf_totals totals;
-	struct vmf_source *src;
-	int rc = -1;
+	int rc;
 
-	if (o->output == NULL && !o->common.dry_run && cli_data_stdout(err) < 0)
-		return -1;
-	if (!o->has_id && vmf_id_random(o->id, err) < 0)
-		return -1;
-	src = strcmp(o->path, "-") == 0
-		  ? vmf_source_pipe(STDIN_FILENO, "standard input", err)
-		  : vmf_source_open(o->path, &o->source, err);
-	if (src == NULL)
-		return -1;
-	if (o->common.dry_run) {
-		vmf_source_free(src);
-		return 0;
-	}
-	if (vmf_source_size(src) != VMF_SIZE_UNKNOWN)
-		atomic_store(&progress->total, vmf_source_size(src));
+	if (vmf_source_size(in->src) != VMF_SIZE_UNKNOWN)
+		atomic_store(&progress->total, vmf_source_size(in->src));
 	cli_progress_start(progress, o->progress, o->common.quiet, "dumped");
-	rc = o->output == NULL ? dump_to_stdout(o, src, &totals, err)
-			       : dump_to_file(o, src, &totals, err);
+	if (o->output == NULL)
+		rc = dump_to_stdout(o, in, &totals, err);
+	else if (o->raw)
+		rc = copy_to_file(o, in, &totals, err);
+	else
+		rc = dump_to_file(o, in, &totals, err);
 	cli_progress_stop();
 	if (rc == 0)
 		say_totals(o, &totals);
 	else if (err->class == VMF_STOPPED)
 		vmf_wrap(err, "%s", o->path);
-	vmf_source_free(src);
+	return rc;
+}
+
+static int
+run(struct options *o, struct vmf_error *err)
+{
+	struct input in = {0};
+	int rc = 0;
+
+	if (o->output == NULL && !o->common.dry_run && cli_data_stdout(err) < 0)
+		return -1;
+	if (!o->has_id && vmf_id_random(o->id, err) < 0)
+		return -1;
+	if (open_input(o, &in, err) < 0)
+		return -1;
+	if (in.origin != NULL && vmf_origin_note(in.origin) != NULL &&
+	    !o->common.quiet)
+		cli_say("%s", vmf_origin_note(in.origin));
+	if (!o->common.dry_run)
+		rc = run_dump(o, &in, err);
+	close_input(&in);
 	return rc;
 }
 
@@ -231,7 +401,7 @@ main(int argc, char *argv[])
 
 	cli_start("vmf-dump", usage);
 	vmf_engine_defaults(&o.engine);
-	o.engine.progress = &progress;
+	o.engine.progress = o.origin.progress = &progress;
 	status = parse(&o, argc, argv);
 	if (status != 0)
 		return status;

@@ -4,24 +4,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <vmferry/engine.h>
 #include <vmferry/io.h>
+#include <vmferry/rate.h>
 
 #include "cli.h"
 
 static const char usage[] =
-    "vmf-restore [-nqv] [-j jobs] [--no-readback] [--overwrite]\n"
-    "                   [--progress mode] [--scratch dir] "
-    "[--target-is-zero]\n"
-    "                   [--zero-tail] stream target\n";
+    "vmf-restore [-nqv] [-j jobs] [--accept-degraded] [--bwlimit rate]\n"
+    "                   [--no-readback] [--offset size] [--overwrite]\n"
+    "                   [--progress mode] [--raw] [--scratch dir] [--size "
+    "size]\n"
+    "                   [--target-is-zero] [--zero-tail] stream target\n";
 
 enum {
-	OPT_NO_READBACK = CLI_OPT,
+	OPT_ACCEPT_DEGRADED = CLI_OPT,
+	OPT_BWLIMIT,
+	OPT_NO_READBACK,
+	OPT_OFFSET,
 	OPT_OVERWRITE,
 	OPT_PROGRESS,
+	OPT_RAW,
 	OPT_SCRATCH,
+	OPT_SIZE,
 	OPT_TARGET_IS_ZERO,
 	OPT_ZERO_TAIL,
 };
@@ -29,10 +37,15 @@ enum {
 static const struct option longs[] = {
     CLI_LONG,
     {"jobs", required_argument, NULL, 'j'},
+    {"accept-degraded", no_argument, NULL, OPT_ACCEPT_DEGRADED},
+    {"bwlimit", required_argument, NULL, OPT_BWLIMIT},
     {"no-readback", no_argument, NULL, OPT_NO_READBACK},
+    {"offset", required_argument, NULL, OPT_OFFSET},
     {"overwrite", no_argument, NULL, OPT_OVERWRITE},
     {"progress", required_argument, NULL, OPT_PROGRESS},
+    {"raw", no_argument, NULL, OPT_RAW},
     {"scratch", required_argument, NULL, OPT_SCRATCH},
+    {"size", required_argument, NULL, OPT_SIZE},
     {"target-is-zero", no_argument, NULL, OPT_TARGET_IS_ZERO},
     {"zero-tail", no_argument, NULL, OPT_ZERO_TAIL},
     {NULL, 0, NULL, 0},
@@ -43,10 +56,43 @@ struct options {
 	struct cli_progress_mode progress;
 	struct vmf_engine_options engine;
 	struct vmf_sink_options sink;
+	struct vmf_rate rate;
 	const char *stream;
 	const char *target;
+	uint64_t size; /* of plain bytes; 0: as many as there are */
 	bool no_readback;
+	bool raw;
 };
+
+static int
+parse_sink_option(struct options *o, int opt)
+{
+	switch (opt) {
+	case OPT_ACCEPT_DEGRADED:
+		o->sink.accept_degraded = true;
+		return 0;
+	case OPT_OFFSET:
+		o->sink.in_place = true;
+		return cli_size("--offset", optarg, 0, VMF_IMAGE_MAX,
+			   &o->sink.off) < 0
+			   ? VMF_USAGE
+			   : 0;
+	case OPT_OVERWRITE:
+		o->sink.overwrite = true;
+		return 0;
+	case OPT_SCRATCH:
+		o->sink.scratch = optarg;
+		return 0;
+	case OPT_TARGET_IS_ZERO:
+		o->sink.target_is_zero = true;
+		return 0;
+	case OPT_ZERO_TAIL:
+		o->sink.zero_tail = true;
+		return 0;
+	default:
+		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+	}
+}
 
 static int
 parse_option(struct options *o, int opt)
@@ -60,27 +106,28 @@ parse_option(struct options *o, int opt)
 			return VMF_USAGE;
 		o->engine.jobs = (unsigned)n;
 		return 0;
+	case OPT_BWLIMIT:
+		return cli_size("--bwlimit", optarg, 1, UINT64_MAX,
+			   &o->rate.rate) < 0
+			   ? VMF_USAGE
+			   : 0;
 	case OPT_NO_READBACK:
 		o->no_readback = true;
-		return 0;
-	case OPT_OVERWRITE:
-		o->sink.overwrite = true;
 		return 0;
 	case OPT_PROGRESS:
 		if (cli_parse_progress(optarg, &o->progress, &err) < 0)
 			return cli_misuse("%s", err.msg);
 		return 0;
-	case OPT_SCRATCH:
-		o->sink.scratch = optarg;
+	case OPT_RAW:
+		o->raw = true;
 		return 0;
-	case OPT_TARGET_IS_ZERO:
-		o->sink.target_is_zero = true;
-		return 0;
-	case OPT_ZERO_TAIL:
-		o->sink.zero_tail = true;
-		return 0;
+	case OPT_SIZE:
+		return cli_size("--size", optarg, 1, VMF_IMAGE_MAX, &o->size) <
+			       0
+			   ? VMF_USAGE
+			   : 0;
 	default:
-		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+		return parse_sink_option(o, opt);
 	}
 }
 
@@ -100,18 +147,36 @@ parse(struct options *o, int argc, char *argv[])
 	if (strcmp(o->target, "-") == 0)
 		return cli_misuse("a target is a file or device; to standard "
 				  "output a stream is written by zstd -dc");
+	if (o->size != 0 && !o->raw)
+		return cli_misuse("--size is for --raw; a stream says itself "
+				  "how large its image is");
+	if (o->sink.in_place && o->sink.zero_tail)
+		return cli_misuse("--zero-tail and --offset exclude each "
+				  "other");
 	return 0;
 }
 
+/* What is restored: the objects of a stream, or plain bytes. */
+struct input {
+	struct vmf_reader *r;
+	struct vmf_source *src;
+	struct vmf_geometry geo;
+	uint64_t size; /* of the image, known at its end at the latest */
+};
+
+/* ---- what is said of the target ------------------------------------------ */
+
 static void
 say_tail(const struct options *o, const struct vmf_sink *sink,
-    const struct vmf_geometry *geo)
+    const struct input *in)
 {
-	uint64_t hold = geo->chunk > 4 * VMF_MIB ? geo->chunk : 4 * VMF_MIB;
-	uint64_t tail = vmf_sink_size(sink) - geo->size;
+	uint64_t tail = vmf_sink_size(sink) - in->size;
+	uint64_t hold =
+	    in->geo.chunk > 4 * VMF_MIB ? in->geo.chunk : 4 * VMF_MIB;
 	char zeroed[VMF_SIZE_TEXT];
 
-	if (o->common.quiet || !vmf_sink_is_device(sink) || tail == 0)
+	if (o->common.quiet || !vmf_sink_is_device(sink) || tail == 0 ||
+	    o->sink.in_place)
 		return;
 	if (o->sink.zero_tail || tail <= hold)
 		cli_say("%s: %" PRIu64 " bytes larger than the image; "
@@ -123,6 +188,27 @@ say_tail(const struct options *o, const struct vmf_sink *sink,
 		    o->target, tail, vmf_format_size(hold, zeroed));
 }
 
+static void
+say_bad(const struct options *o, const struct vmf_reader *r)
+{
+	uint32_t i, n = vmf_reader_totals(r)->bad_count;
+	uint64_t off, len, sum = 0;
+
+	for (i = 0; i < n; i++) {
+		vmf_reader_bad(r, i, &off, &len);
+		sum += len;
+		if (o->common.verbose > 0)
+			cli_say("%s: %" PRIu64 " bytes at offset %" PRIu64
+				" could not be read at the source",
+			    o->target, len, off);
+	}
+	if (n > 0)
+		cli_say("%s: degraded: %" PRIu64 " bytes in %" PRIu32
+			" places could not be read at the source, and are "
+			"zeros",
+		    o->target, sum, n);
+}
+
 /* One line says both: why it failed, and what stands on the device now. */
 static void
 say_incomplete(
@@ -130,19 +216,57 @@ say_incomplete(
 {
 	size_t len = strlen(err->msg);
 
-	if (vmf_sink_is_device(sink))
+	if (vmf_sink_is_device(sink) || o->sink.in_place)
 		snprintf(err->msg + len, sizeof(err->msg) - len,
 		    "; %s is incomplete, its first and last blocks stay "
 		    "zeroed until a restore succeeds",
 		    o->target);
 }
 
-/* The objects into the begun sink, then back from its medium, then sealed. */
+/* ---- filling it -----------------------------------------------------------
+ */
+
 static int
-fill_sink(const struct options *o, struct vmf_reader *r, struct vmf_sink *sink,
+restore(const struct options *o, struct input *in, struct vmf_sink *sink,
+    struct vmf_digests *list, struct vmf_error *err)
+{
+	struct vmf_totals totals;
+
+	if (in->src != NULL) {
+		if (vmf_copy(in->src, sink, NULL, list, in->geo.chunk,
+			&o->engine, &totals, err) < 0)
+			return -1;
+		in->size = totals.size;
+		return 0;
+	}
+	if (vmf_restore(in->r, sink, list, &o->engine, err) < 0)
+		return -1;
+	in->size = vmf_reader_totals(in->r)->size;
+	return 0;
+}
+
+static int
+read_back(const struct options *o, const struct input *in,
+    struct vmf_sink *sink, struct vmf_digests *list, struct vmf_error *err)
+{
+	int rc;
+
+	atomic_store(&o->engine.progress->done, 0);
+	atomic_store(&o->engine.progress->zero, 0);
+	cli_progress_start(
+	    o->engine.progress, o->progress, o->common.quiet, "read back");
+	rc = vmf_readback(sink, list, in->geo.chunk, &o->engine, err);
+	cli_progress_stop();
+	if (rc < 0 && err->class == VMF_STOPPED)
+		vmf_wrap(err, "%s", o->target);
+	return rc;
+}
+
+/* The bytes into the begun sink, then back from its medium, then sealed. */
+static int
+fill_sink(const struct options *o, struct input *in, struct vmf_sink *sink,
     struct vmf_error *err)
 {
-	const struct vmf_geometry *geo = vmf_reader_geometry(r);
 	struct vmf_digests *list = vmf_digests_new(o->sink.scratch, err);
 	int rc = -1;
 
@@ -152,28 +276,16 @@ fill_sink(const struct options *o, struct vmf_reader *r, struct vmf_sink *sink,
 		goto incomplete;
 	cli_progress_start(
 	    o->engine.progress, o->progress, o->common.quiet, "restored");
-	rc = vmf_restore(r, sink, list, &o->engine, err);
+	rc = restore(o, in, sink, list, err);
 	cli_progress_stop();
-	if (rc < 0 && err->class == VMF_INTEGRITY)
+	if (rc < 0 && err->class == VMF_INTEGRITY && in->r != NULL)
 		vmf_wrap(err, "%s", o->stream);
 	else if (rc < 0 && err->class == VMF_STOPPED)
 		vmf_wrap(err, "%s", o->target);
-	if (rc < 0)
-		goto incomplete;
-	if (!o->no_readback) {
-		atomic_store(&o->engine.progress->done, 0);
-		atomic_store(&o->engine.progress->zero, 0);
-		cli_progress_start(o->engine.progress, o->progress,
-		    o->common.quiet, "read back");
-		rc = vmf_readback(sink, list, geo->chunk, &o->engine, err);
-		cli_progress_stop();
-		if (rc < 0 && err->class == VMF_STOPPED)
-			vmf_wrap(err, "%s", o->target);
-		if (rc < 0)
-			goto incomplete;
-	}
-	rc = vmf_sink_commit(
-	    sink, vmf_reader_totals(r)->size, !o->no_readback, err);
+	if (rc == 0 && !o->no_readback)
+		rc = read_back(o, in, sink, list, err);
+	if (rc == 0)
+		rc = vmf_sink_commit(sink, in->size, !o->no_readback, err);
 incomplete:
 	if (rc < 0)
 		say_incomplete(o, sink, err);
@@ -182,39 +294,90 @@ incomplete:
 }
 
 static int
-restore(const struct options *o, struct vmf_in in, struct vmf_error *err)
+fill_target(const struct options *o, struct input *in, struct vmf_error *err)
 {
-	struct vmf_reader *r = vmf_reader_open(in, err);
-	struct vmf_sink *sink = NULL;
-	const struct vmf_geometry *geo;
-	int rc = -1;
+	struct vmf_sink *sink;
+	int rc = 0;
 
-	/* What cannot be read is named by who reads it. */
-	if (r == NULL && err->class != VMF_IO)
-		vmf_wrap(err, "%s", o->stream);
-	if (r == NULL)
-		return -1;
-	geo = vmf_reader_geometry(r);
-	sink = vmf_sink_open(o->target, geo, &o->sink, err);
+	sink = vmf_sink_open(o->target, &in->geo, &o->sink, err);
 	if (sink == NULL)
-		goto out;
-	if (o->common.dry_run) {
-		rc = 0;
-		goto out;
+		return -1;
+	if (!o->common.dry_run) {
+		if (in->geo.size != VMF_SIZE_UNKNOWN)
+			atomic_store(&o->engine.progress->total, in->geo.size);
+		rc = fill_sink(o, in, sink, err);
 	}
-	if (geo->size != VMF_SIZE_UNKNOWN)
-		atomic_store(&o->engine.progress->total, geo->size);
-	rc = fill_sink(o, r, sink, err);
-	if (rc == 0)
-		say_tail(o, sink, geo);
-out:
+	if (rc == 0 && !o->common.dry_run) {
+		say_tail(o, sink, in);
+		if (in->r != NULL)
+			say_bad(o, in->r);
+	}
 	vmf_sink_free(sink);
-	vmf_reader_free(r);
+	return rc;
+}
+
+/* ---- what it is filled from ------------------------------------------------
+ */
+
+static int
+open_stream(const struct options *o, struct vmf_in from, struct input *in,
+    struct vmf_error *err)
+{
+	in->r = vmf_reader_open(from, err);
+	/* What cannot be read is named by who reads it. */
+	if (in->r == NULL && err->class != VMF_IO && err->class != VMF_STOPPED)
+		vmf_wrap(err, "%s", o->stream);
+	if (in->r == NULL)
+		return -1;
+	in->geo = *vmf_reader_geometry(in->r);
+	return 0;
+}
+
+/*
+ * Plain bytes have no end mark: with --size, that many and no fewer must come.
+ */
+static int
+open_raw(struct options *o, struct vmf_in from, struct input *in,
+    struct vmf_error *err)
+{
+	static const struct vmf_source_options plain;
+	struct stat st;
+
+	if (strcmp(o->stream, "-") != 0 && stat(o->stream, &st) == 0 &&
+	    (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
+		in->src = vmf_source_open(o->stream, &plain, err);
+	else
+		in->src = vmf_source_stream(from, o->stream, err);
+	if (in->src == NULL)
+		return -1;
+	if (o->size != 0 && vmf_source_set_size(in->src, o->size, err) < 0)
+		return -1;
+	o->sink.any_size = true;
+	o->engine.rate = &o->rate;
+	vmf_source_geometry(in->src, VMF_CHUNK_DEFAULT, &in->geo);
+	return 0;
+}
+
+static int
+run_from(struct options *o, struct vmf_pipe *from, struct vmf_error *err)
+{
+	struct vmf_rated rated = {.rate = o->rate,
+	    .progress = o->engine.progress,
+	    .in = vmf_in_pipe(from)};
+	struct input in = {0};
+	int rc;
+
+	rc = o->raw ? open_raw(o, vmf_in_pipe(from), &in, err)
+		    : open_stream(o, vmf_rated_in(&rated), &in, err);
+	if (rc == 0)
+		rc = fill_target(o, &in, err);
+	vmf_source_free(in.src);
+	vmf_reader_free(in.r);
 	return rc;
 }
 
 static int
-run(const struct options *o, struct vmf_error *err)
+run(struct options *o, struct vmf_error *err)
 {
 	struct vmf_pipe in = {
 	    STDIN_FILENO, "standard input", o->engine.progress};
@@ -229,7 +392,7 @@ run(const struct options *o, struct vmf_error *err)
 		return vmf_fail(err, VMF_USAGE,
 		    "standard input is a terminal; pipe a stream into it");
 	}
-	rc = restore(o, vmf_in_pipe(&in), err);
+	rc = run_from(o, &in, err);
 	if (in.fd != STDIN_FILENO)
 		close(in.fd);
 	return rc;

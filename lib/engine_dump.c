@@ -202,6 +202,10 @@ copy_emit(void *ctx, void *arg, struct vmf_error *err)
 	if (vmf_engine_flat(job, slot, err) < 0 ||
 	    (job->out != NULL && put_plain(job, slot, err) < 0))
 		return -1;
+	if (job->sink != NULL && job->options->rate != NULL && !zero &&
+	    vmf_rate_wait(job->options->rate, (size_t)obj->len,
+		job->options->progress, err) < 0)
+		return -1;
 	if (job->list == NULL)
 		return 0;
 	memcpy(line.digest, obj->digest, VMF_SHA_LEN);

@@ -41,6 +41,16 @@ vmf_source_window(
 	return 0;
 }
 
+int
+vmf_source_set_size(
+    struct vmf_source *src, uint64_t size, struct vmf_error *err)
+{
+	if (src->total != VMF_SIZE_UNKNOWN)
+		return vmf_source_window(src, src->off, size, err);
+	src->total = src->len = size;
+	return 0;
+}
+
 const char *
 vmf_source_name(const struct vmf_source *src)
 {

@@ -1,4 +1,5 @@
 /* source_stream.c - a pipe as a source: see vmferry/source.h */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "source_internal.h"
@@ -8,14 +9,14 @@ struct stream {
 	struct vmf_fd fd; /* of a pipe */
 };
 
-/* Nobody asks where the holes are whose size is not known. */
 static int
 stream_extent(struct vmf_source *src, uint64_t off, struct vmf_extent *ext,
     struct vmf_error *err)
 {
-	(void)ext;
-	return vmf_fail(err, VMF_INTERNAL, "%s: extent of a stream at %llu",
-	    src->name, (unsigned long long)off);
+	(void)err;
+	*ext = (struct vmf_extent){
+	    .off = off, .len = src->total - off, .kind = VMF_EXTENT_DATA};
+	return 0;
 }
 
 static int
@@ -24,15 +25,30 @@ stream_read(struct vmf_source *src, void *buf, size_t len, uint64_t off,
 {
 	struct stream *s = src->self;
 
-	(void)off;
-	return s->in.read(s->in.ctx, buf, len, got, err);
+	if (s->in.read(s->in.ctx, buf, len, got, err) < 0)
+		return -1;
+	if (src->total != VMF_SIZE_UNKNOWN && *got < len)
+		return vmf_fail(err, VMF_INTEGRITY,
+		    "ends after %" PRIu64 " of %" PRIu64 " bytes", off + *got,
+		    src->total);
+	return 0;
 }
 
 static int
 stream_unchanged(struct vmf_source *src, struct vmf_error *err)
 {
-	(void)src;
-	(void)err;
+	struct stream *s = src->self;
+	size_t got;
+	char more;
+
+	if (src->total == VMF_SIZE_UNKNOWN)
+		return 0;
+	if (s->in.read(s->in.ctx, &more, 1, &got, err) < 0)
+		return -1;
+	if (got > 0)
+		return vmf_fail(err, VMF_INTEGRITY,
+		    "%s: goes on after %" PRIu64 " bytes", src->name,
+		    src->total);
 	return 0;
 }
 

@@ -18,6 +18,7 @@
 #include <vmferry/digests.h>
 #include <vmferry/error.h>
 #include <vmferry/progress.h>
+#include <vmferry/rate.h>
 #include <vmferry/reader.h>
 #include <vmferry/sink.h>
 #include <vmferry/source.h>
@@ -33,6 +34,8 @@ struct vmf_engine_options {
 	bool flat;	 /* digest the raw image in order, too: no faster than
 			  * one CPU's SHA-256 */
 	struct vmf_progress *progress; /* borrowed, may be NULL */
+	struct vmf_rate *rate; /* of the data vmf_copy() puts into a sink;
+				* borrowed, NULL: no limit */
 };
 
 /* jobs = the machine's CPUs, the default level and budget. */

@@ -44,6 +44,14 @@ vmf_source_pipe(int fd, const char *name, struct vmf_error *err);
 struct vmf_source *
 vmf_source_stream(struct vmf_in in, const char *name, struct vmf_error *err);
 
+/*
+ * It has this many bytes: of a pipe, neither fewer nor more (VMF_INTEGRITY
+ * otherwise, from reading and from vmf_source_unchanged()); of anything else,
+ * the first ones.
+ */
+int vmf_source_set_size(
+    struct vmf_source *src, uint64_t size, struct vmf_error *err);
+
 const char *vmf_source_name(const struct vmf_source *src);
 /* Bytes, or VMF_SIZE_UNKNOWN. */
 uint64_t vmf_source_size(const struct vmf_source *src);
