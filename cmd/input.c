@@ -34,13 +34,21 @@ kind_of(const struct cli_input *in)
 }
 
 static int
+read_more(struct cli_input *in, void *buf, size_t len, size_t *got,
+    struct vmf_error *err)
+{
+	if (in->down != NULL)
+		return vmf_download_read(in->down, buf, len, got, err);
+	if (vmf_read_full(in->fd.fd, buf, len, got, err) < 0)
+		return vmf_wrap(err, "%s", in->fd.name);
+	return 0;
+}
+
+static int
 read_first(struct cli_input *in, struct vmf_error *err)
 {
 	in->first_used = 0;
-	if (vmf_read_full(in->fd.fd, in->first, sizeof(in->first),
-		&in->first_len, err) < 0)
-		return vmf_wrap(err, "%s", in->fd.name);
-	return 0;
+	return read_more(in, in->first, sizeof(in->first), &in->first_len, err);
 }
 
 int
@@ -69,6 +77,33 @@ cli_input_open(struct cli_input *in, const char *path, struct vmf_error *err)
 	return 0;
 }
 
+int
+cli_input_open_remote(struct cli_input *in, const char *path,
+    struct remote *remote, struct vmf_progress *progress, struct vmf_error *err)
+{
+	struct vmf_transfer_options options = {
+	    .ssh = &remote->ssh, .progress = progress, .uncounted = true};
+	struct vmf_location loc;
+
+	memset(in, 0, sizeof(*in));
+	if (vmf_location_parse(path, &loc, err) < 0)
+		return -1;
+	if (loc.kind != VMF_LOCATION_REMOTE) {
+		vmf_location_clear(&loc);
+		return cli_input_open(in, path, err);
+	}
+	in->loc = loc;
+	in->remote = remote;
+	in->fd = (struct vmf_fd){-1, loc.text};
+	if (remote_resolve(remote, &in->loc, progress, err) < 0)
+		return -1;
+	in->down = vmf_download_open(&options, in->loc.path, err);
+	if (in->down == NULL || read_first(in, err) < 0)
+		return -1;
+	in->kind = kind_of(in);
+	return 0;
+}
+
 static int
 input_read(void *ctx, void *buf, size_t len, size_t *got, struct vmf_error *err)
 {
@@ -82,8 +117,8 @@ input_read(void *ctx, void *buf, size_t len, size_t *got, struct vmf_error *err)
 	/* A short first read was the end. */
 	if (n == len || in->first_len < sizeof(in->first))
 		return 0;
-	if (vmf_read_full(in->fd.fd, (uint8_t *)buf + n, len - n, got, err) < 0)
-		return vmf_wrap(err, "%s", in->fd.name);
+	if (read_more(in, (uint8_t *)buf + n, len - n, got, err) < 0)
+		return -1;
 	*got += n;
 	return 0;
 }
@@ -107,6 +142,10 @@ cli_input_close(struct cli_input *in)
 {
 	if (in->fd.fd > STDIN_FILENO)
 		close(in->fd.fd);
+	vmf_download_free(in->down);
+	if (in->remote != NULL)
+		remote_clear(in->remote);
+	vmf_location_clear(&in->loc);
 }
 
 int

@@ -12,18 +12,22 @@
 #include "cli.h"
 #include "input.h"
 
-static const char usage[] = "vmf-info [-qv] [--json] file\n";
+static const char usage[] =
+    "vmf-info [-qv] [-i keyfile] [--accept-new] [--json] [--timeout seconds]\n"
+    "                file\n";
 
 enum { OPT_JSON = CLI_OPT };
 
 static const struct option longs[] = {
     CLI_LONG,
+    REMOTE_LONG,
     {"json", no_argument, NULL, OPT_JSON},
     {NULL, 0, NULL, 0},
 };
 
 struct options {
 	struct cli_common common;
+	struct remote remote;
 	const char *file;
 	bool json;
 };
@@ -31,13 +35,16 @@ struct options {
 static int
 parse(struct options *o, int argc, char *argv[])
 {
-	int opt;
+	int opt, rc;
 
-	while ((opt = cli_getopt(argc, argv, CLI_SHORT, longs)) != -1)
+	while ((opt = cli_getopt(argc, argv, CLI_SHORT REMOTE_SHORT, longs)) !=
+	       -1) {
+		rc = remote_option(opt, optarg, &o->remote);
 		if (opt == OPT_JSON)
 			o->json = true;
-		else if (cli_common(opt, &o->common) < 0)
+		else if (rc > 0 || (rc < 0 && cli_common(opt, &o->common) < 0))
 			return VMF_USAGE;
+	}
 	if (argc - optind != 1)
 		return cli_misuse(
 		    argc == optind ? "no file given" : "more than one file");
@@ -283,12 +290,12 @@ show_stream(
 }
 
 static int
-run(const struct options *o, struct vmf_error *err)
+run(struct options *o, struct vmf_progress *progress, struct vmf_error *err)
 {
 	struct cli_input in;
 	int rc = -1;
 
-	if (cli_input_open(&in, o->file, err) < 0)
+	if (cli_input_open_remote(&in, o->file, &o->remote, progress, err) < 0)
 		goto out;
 	if (in.kind == CLI_UNKNOWN) {
 		cli_input_unknown(&in, err);
@@ -309,11 +316,15 @@ out:
 int
 main(int argc, char *argv[])
 {
+	static struct vmf_progress progress;
 	struct options o = {0};
 	struct vmf_error err = {0};
 	int status;
 
 	cli_start("vmf-info", usage);
 	status = parse(&o, argc, argv);
-	return status != 0 ? status : cli_end(run(&o, &err), &err);
+	if (status != 0)
+		return status;
+	cli_signals(&progress);
+	return cli_end(run(&o, &progress, &err), &err);
 }

@@ -10,13 +10,15 @@
 #include <vmferry/pack.h>
 
 #include "cli.h"
+#include "remote.h"
 
 #define NAMES_MAX 256
 
 static const char usage[] =
-    "vmf-pack [-nqv] [-c uri] [-j jobs] [-o file] [-z level] [--chunk size]\n"
-    "                [--disks names] [--exclude names] [--id id]\n"
-    "                [--include-secrets] [--meta-only] [--no-holes]\n"
+    "vmf-pack [-nqv] [-c uri] [-i keyfile] [-j jobs] [-o target] [-z level]\n"
+    "                [--accept-new] [--chunk size] [--disks names]\n"
+    "                [--exclude names] [--id id] [--include-secrets]\n"
+    "                [--meta-only] [--no-holes]\n"
     "                [--progress mode] [--scratch dir] [--sign keyfile] domain\n";
 
 enum {
@@ -34,6 +36,7 @@ enum {
 
 static const struct option longs[] = {
     CLI_LONG,
+    REMOTE_LONG,
     {"connect", required_argument, NULL, 'c'},
     {"jobs", required_argument, NULL, 'j'},
     {"output", required_argument, NULL, 'o'},
@@ -55,13 +58,14 @@ struct options {
 	struct cli_common common;
 	struct cli_progress_mode progress;
 	struct vmf_engine_options engine;
+	struct remote remote;
+	struct vmf_location target; /* -o, standard output without */
 	struct vmf_pack_options pack;
 	const char *disks[NAMES_MAX + 1];
 	const char *exclude[NAMES_MAX + 1];
 	const char *uri;
 	const char *domain;
-	const char *output; /* NULL or "-": standard output */
-	const char *sign;   /* NULL: unsigned */
+	const char *sign; /* NULL: unsigned */
 	uint8_t id[VMF_ID_LEN];
 	bool has_id;
 	bool meta_only;
@@ -116,6 +120,7 @@ parse_option(struct options *o, int opt)
 {
 	struct vmf_error err;
 	uint64_t n;
+	int rc;
 
 	switch (opt) {
 	case 'c':
@@ -127,7 +132,9 @@ parse_option(struct options *o, int opt)
 		o->engine.jobs = (unsigned)n;
 		return 0;
 	case 'o':
-		o->output = optarg;
+		vmf_location_clear(&o->target);
+		if (vmf_location_parse(optarg, &o->target, &err) < 0)
+			return cli_misuse("-o: %s", err.msg);
 		return 0;
 	case 'z':
 		if (cli_number("-z", optarg, 0, VMF_LEVEL_MAX, &n) < 0)
@@ -162,7 +169,10 @@ parse_option(struct options *o, int opt)
 		o->sign = optarg;
 		return 0;
 	default:
-		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+		rc = remote_option(opt, optarg, &o->remote);
+		if (rc < 0)
+			rc = cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+		return rc;
 	}
 }
 
@@ -171,8 +181,8 @@ parse(struct options *o, int argc, char *argv[])
 {
 	int opt, status;
 
-	while (
-	    (opt = cli_getopt(argc, argv, CLI_SHORT "c:j:o:z:", longs)) != -1)
+	while ((opt = cli_getopt(argc, argv,
+		    CLI_SHORT REMOTE_SHORT "c:j:o:z:", longs)) != -1)
 		if ((status = parse_option(o, opt)) != 0)
 			return status;
 	if (argc - optind != 1)
@@ -182,8 +192,6 @@ parse(struct options *o, int argc, char *argv[])
 		return cli_misuse(
 		    "--disks, --exclude and --meta-only exclude each other");
 	o->domain = argv[optind];
-	if (o->output != NULL && strcmp(o->output, "-") == 0)
-		o->output = NULL;
 	/* A list of no names is one too. */
 	if (o->disks[0] != NULL || o->meta_only)
 		o->pack.disks = o->disks;
@@ -197,18 +205,66 @@ static int
 write_file(const struct options *o, struct vmf_pack *pack,
     struct vmf_totals *totals, struct vmf_error *err)
 {
-	struct vmf_newfile *nf = vmf_newfile_create(o->output, false, err);
+	const char *path = o->target.path;
+	struct vmf_newfile *nf = vmf_newfile_create(path, false, err);
 	struct vmf_fd fd;
 	int rc;
 
 	if (nf == NULL)
 		return -1;
-	fd = (struct vmf_fd){vmf_newfile_fd(nf), o->output};
+	fd = (struct vmf_fd){vmf_newfile_fd(nf), path};
 	rc = vmf_pack_write(pack, vmf_out_fd(&fd), &o->engine, totals, err);
 	if (rc == 0)
 		rc = vmf_newfile_commit(nf, err);
 	vmf_newfile_free(nf);
 	return rc;
+}
+
+/*
+ * To another host: the package is written to a .part there, and has its name
+ * only when all of it is.  size is not known before.
+ */
+static int
+write_remote(struct options *o, struct vmf_pack *pack,
+    struct vmf_totals *totals, struct vmf_error *err)
+{
+	struct vmf_transfer_options transfer = {.ssh = &o->remote.ssh,
+	    .progress = o->engine.progress,
+	    .uncounted = true};
+	struct vmf_transfer_result result;
+	struct vmf_upload *up;
+	int rc;
+
+	if (o->common.dry_run)
+		return vmf_upload_check(
+		    &transfer, o->target.path, VMF_SIZE_UNKNOWN, err);
+	up = vmf_upload_open(&transfer, o->target.path, VMF_SIZE_UNKNOWN, err);
+	if (up == NULL)
+		return -1;
+	rc = vmf_pack_write(pack, vmf_upload_out(up), &o->engine, totals, err);
+	if (rc == 0)
+		rc = vmf_upload_commit(up, &result, err);
+	vmf_upload_free(up);
+	if (rc == 0 && !result.durable && !o->common.quiet)
+		cli_say("%s: durability unconfirmed: the server cannot sync "
+			"files",
+		    o->target.text);
+	return rc;
+}
+
+static int
+write_target(struct options *o, struct vmf_pack *pack,
+    struct vmf_totals *totals, struct vmf_error *err)
+{
+	struct vmf_fd fd = {STDOUT_FILENO, "standard output"};
+
+	if (o->target.kind == VMF_LOCATION_REMOTE)
+		return write_remote(o, pack, totals, err);
+	if (o->common.dry_run)
+		return 0;
+	if (o->target.kind == VMF_LOCATION_LOCAL)
+		return write_file(o, pack, totals, err);
+	return vmf_pack_write(pack, vmf_out_fd(&fd), &o->engine, totals, err);
 }
 
 static void
@@ -219,7 +275,7 @@ say_totals(const struct options *o, const struct vmf_pack *pack,
 	uint64_t sum = 0;
 	size_t i;
 
-	if (o->common.verbose == 0)
+	if (o->common.verbose == 0 || o->common.dry_run)
 		return;
 	for (i = 0; i < vmf_pack_info(pack)->nimages; i++)
 		sum += totals[i].stored;
@@ -229,10 +285,8 @@ say_totals(const struct options *o, const struct vmf_pack *pack,
 }
 
 static int
-write_package(
-    const struct options *o, struct vmf_pack *pack, struct vmf_error *err)
+write_package(struct options *o, struct vmf_pack *pack, struct vmf_error *err)
 {
-	struct vmf_fd fd = {STDOUT_FILENO, "standard output"};
 	struct vmf_totals *totals =
 	    calloc(vmf_pack_info(pack)->nimages + 1, sizeof(*totals));
 	int rc;
@@ -242,9 +296,7 @@ write_package(
 	atomic_store(&o->engine.progress->total, vmf_pack_size(pack));
 	cli_progress_start(
 	    o->engine.progress, o->progress, o->common.quiet, "packed");
-	rc = o->output != NULL ? write_file(o, pack, totals, err)
-			       : vmf_pack_write(pack, vmf_out_fd(&fd),
-				     &o->engine, totals, err);
+	rc = write_target(o, pack, totals, err);
 	cli_progress_stop();
 	if (rc == 0)
 		say_totals(o, pack, totals);
@@ -305,14 +357,18 @@ run(struct options *o, struct vmf_error *err)
 	struct vmf_pack *pack = NULL;
 	int rc = -1;
 
-	if (o->output == NULL && !o->common.dry_run && cli_data_stdout(err) < 0)
+	if (o->target.kind == VMF_LOCATION_STDIO && !o->common.dry_run &&
+	    cli_data_stdout(err) < 0)
 		return -1;
+	if (o->target.kind == VMF_LOCATION_REMOTE &&
+	    remote_resolve(&o->remote, &o->target, o->engine.progress, err) < 0)
+		goto out;
 	if (!o->has_id && vmf_id_random(o->id, err) < 0)
-		return -1;
+		goto out;
 	if (o->sign != NULL) {
 		key = vmf_sign_key_private(o->sign, err);
 		if (key == NULL)
-			return -1;
+			goto out;
 		o->pack.sign = key;
 	}
 	host = vmf_host_open(o->uri, err);
@@ -322,11 +378,12 @@ run(struct options *o, struct vmf_error *err)
 	if (pack == NULL || say_secrets(o, host, err) < 0)
 		goto out;
 	say_contents(o, pack);
-	rc = o->common.dry_run ? 0 : write_package(o, pack, err);
+	rc = write_package(o, pack, err);
 out:
 	vmf_pack_free(pack);
 	vmf_host_free(host);
 	vmf_sign_key_free(key);
+	remote_clear(&o->remote);
 	return rc;
 }
 
@@ -343,8 +400,10 @@ main(int argc, char *argv[])
 	vmf_engine_defaults(&o.engine);
 	o.engine.progress = &progress;
 	status = parse(&o, argc, argv);
-	if (status != 0)
-		return status;
-	cli_signals(&progress);
-	return cli_end(run(&o, &err), &err);
+	if (status == 0) {
+		cli_signals(&progress);
+		status = cli_end(run(&o, &err), &err);
+	}
+	vmf_location_clear(&o.target);
+	return status;
 }

@@ -16,15 +16,19 @@
 #define NAMES_MAX 256
 
 static const char usage[] =
-    "vmf-unpack [-nqv] [-c uri] [-j jobs] [-o file] [--allow kind]\n"
-    "                  [--define] [--dir dir] [--expect id]\n"
+    "vmf-unpack [-nqv] [-c uri] [-i keyfile] [-j jobs] [-o file]\n"
+    "                  [--accept-new] [--allow kind] [--define] [--dir dir]\n"
+    "                  [--expect id]\n"
     "                  [--identity keep|new] [--map disk=target]\n"
     "                  [--map-file file] [--map-firmware old=new|auto]\n"
     "                  [--map-net old=new] [--map-path old=new] [--name name]\n"
     "                  [--no-readback] [--overwrite disk] [--progress mode]\n"
-    "                  [--scratch dir] [--verify-key keyfile] package\n"
-    "       vmf-unpack --list [--expect id] package\n"
-    "       vmf-unpack --extract member [-j jobs] [-o file] [--expect id]\n"
+    "                  [--scratch dir] [--timeout seconds]\n"
+    "                  [--verify-key keyfile] package\n"
+    "       vmf-unpack --list [-i keyfile] [--accept-new] [--expect id]\n"
+    "                  [--timeout seconds] package\n"
+    "       vmf-unpack --extract member [-i keyfile] [-j jobs] [-o file]\n"
+    "                  [--accept-new] [--expect id] [--timeout seconds]\n"
     "                  [--verify-key keyfile] package\n";
 
 enum {
@@ -46,6 +50,7 @@ enum {
 static const struct option longs[] = {
     CLI_LONG,
     CLI_MAPS_LONG,
+    REMOTE_LONG,
     {"connect", required_argument, NULL, 'c'},
     {"jobs", required_argument, NULL, 'j'},
     {"output", required_argument, NULL, 'o'},
@@ -69,6 +74,7 @@ struct options {
 	struct cli_common common;
 	struct cli_progress_mode progress;
 	struct vmf_engine_options engine;
+	struct remote remote;
 	struct vmf_place_options place;
 	struct vmf_package_reader_options reader;
 	const char *overwrite[NAMES_MAX + 1];
@@ -144,6 +150,7 @@ static int
 parse_value(struct options *o, int opt)
 {
 	struct vmf_error err;
+	int rc;
 
 	switch (opt) {
 	case OPT_ALLOW:
@@ -160,7 +167,10 @@ parse_value(struct options *o, int opt)
 			return cli_misuse("%s", err.msg);
 		return 0;
 	default:
-		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+		rc = remote_option(opt, optarg, &o->remote);
+		if (rc < 0)
+			rc = cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+		return rc;
 	}
 }
 
@@ -217,7 +227,8 @@ parse(struct options *o, int argc, char *argv[])
 {
 	int opt, status;
 
-	while ((opt = cli_getopt(argc, argv, CLI_SHORT "c:j:o:", longs)) != -1)
+	while ((opt = cli_getopt(
+		    argc, argv, CLI_SHORT REMOTE_SHORT "c:j:o:", longs)) != -1)
 		if ((status = parse_option(o, opt)) != 0)
 			return status;
 	if (argc - optind != 1)
@@ -412,7 +423,8 @@ run(struct options *o, struct vmf_error *err)
 		o->reader.key = key;
 	}
 
-	if (cli_input_open(&in, o->package, err) < 0)
+	if (cli_input_open_remote(
+		&in, o->package, &o->remote, o->engine.progress, err) < 0)
 		goto out;
 	if (in.kind == CLI_UNKNOWN) {
 		cli_input_unknown(&in, err);

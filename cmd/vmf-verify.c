@@ -11,13 +11,15 @@
 #include "input.h"
 
 static const char usage[] =
-    "vmf-verify [-qv] [-j jobs] [--expect id] [--progress mode]\n"
-    "                  [--scratch dir] [--verify-key keyfile] file\n";
+    "vmf-verify [-qv] [-i keyfile] [-j jobs] [--accept-new] [--expect id]\n"
+    "                  [--progress mode] [--scratch dir] [--timeout seconds]\n"
+    "                  [--verify-key keyfile] file\n";
 
 enum { OPT_EXPECT = CLI_OPT, OPT_PROGRESS, OPT_SCRATCH, OPT_VERIFY_KEY };
 
 static const struct option longs[] = {
     CLI_LONG,
+    REMOTE_LONG,
     {"jobs", required_argument, NULL, 'j'},
     {"expect", required_argument, NULL, OPT_EXPECT},
     {"progress", required_argument, NULL, OPT_PROGRESS},
@@ -30,6 +32,7 @@ struct options {
 	struct cli_common common;
 	struct cli_progress_mode progress;
 	struct vmf_engine_options engine;
+	struct remote remote;
 	const char *scratch;
 	const char *file;
 	const char *keyfile;	  /* NULL: any signature or none */
@@ -43,6 +46,7 @@ parse_option(struct options *o, int opt)
 {
 	struct vmf_error err;
 	uint64_t n;
+	int rc;
 
 	switch (opt) {
 	case 'j':
@@ -66,7 +70,10 @@ parse_option(struct options *o, int opt)
 		o->keyfile = optarg;
 		return 0;
 	default:
-		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+		rc = remote_option(opt, optarg, &o->remote);
+		if (rc < 0)
+			rc = cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+		return rc;
 	}
 }
 
@@ -75,7 +82,8 @@ parse(struct options *o, int argc, char *argv[])
 {
 	int opt, status;
 
-	while ((opt = cli_getopt(argc, argv, CLI_SHORT "j:", longs)) != -1)
+	while ((opt = cli_getopt(
+		    argc, argv, CLI_SHORT REMOTE_SHORT "j:", longs)) != -1)
 		if ((status = parse_option(o, opt)) != 0)
 			return status;
 	if (argc - optind != 1)
@@ -153,7 +161,8 @@ run(struct options *o, struct vmf_error *err)
 			return -1;
 	}
 
-	if (cli_input_open(&in, o->file, err) < 0)
+	if (cli_input_open_remote(
+		&in, o->file, &o->remote, o->engine.progress, err) < 0)
 		goto out;
 	if (in.kind == CLI_UNKNOWN) {
 		cli_input_unknown(&in, err);

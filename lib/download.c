@@ -232,7 +232,8 @@ vmf_download_read(struct vmf_download *down, void *buf, size_t len, size_t *got,
 		memcpy(p + *got, slot->block.data + at, n);
 		*got += n;
 		down->off += n;
-		if (down->crew.options.progress != NULL)
+		if (down->crew.options.progress != NULL &&
+		    !down->crew.options.uncounted)
 			atomic_fetch_add(&down->crew.options.progress->done, n);
 		if (at + n == slot->block.len && give_back(down, slot, err) < 0)
 			return -1;

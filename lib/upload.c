@@ -48,7 +48,7 @@ finished(struct crew *crew, struct block *block)
 {
 	struct vmf_upload *up = (struct vmf_upload *)crew;
 
-	if (crew->options.progress != NULL)
+	if (crew->options.progress != NULL && !crew->options.uncounted)
 		atomic_fetch_add(&crew->options.progress->done, block->len);
 	pthread_mutex_lock(&crew->mutex);
 	block->next = up->free;

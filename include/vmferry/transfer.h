@@ -32,6 +32,7 @@ struct vmf_transfer_options {
 	unsigned sessions; /* 0: chosen from the round trip and the size */
 	uint64_t bwlimit;  /* bytes per second over all sessions; 0: none */
 	struct vmf_progress *progress; /* done is counted, stop is heeded */
+	bool uncounted; /* only stop: the caller counts in progress himself */
 
 	/* Uploading: an existing PATH is replaced; a PATH.part that another
 	 * run has left is removed. */
