@@ -66,7 +66,7 @@ ok "killed at $died system calls of the commit path, never a partial file"
 strace -f -qq -o trace -e trace=fsync,fdatasync,renameat2,openat,close vmf-restore good target
 rm target
 awk '/fsync\(|fdatasync\(/ && !renamed { synced = NR }
-    /renameat2\(.*target"/ { renamed = NR }
+    /renameat2\(/ { renamed = NR }
     /fsync\(/ && renamed { directory = NR }
     END { exit !(synced && renamed > synced && directory > renamed) }' trace ||
     fail "not in the order fsync, rename, fsync of the directory: $(grep -E 'sync|rename' trace)"

@@ -125,10 +125,15 @@ expect_line '^vmf-restore: target: write at offset'
 nothing_left
 ok "errors that show at write, sync or rename only"
 
-expect 4 inject 'pread64:poke_exit=@arg2=5a5a:when=2+' vmf-restore good target
-expect_line '^vmf-restore: target: reads back other bytes than were written'
-nothing_left
-ok "a file that reads back other bytes"
+# strace may change the memory of a process that dumps no core as root only
+if [[ $EUID == 0 ]]; then
+	expect 4 inject 'pread64:poke_exit=@arg2=5a5a:when=2+' vmf-restore good target
+	expect_line '^vmf-restore: target: reads back other bytes than were written'
+	nothing_left
+	ok "a file that reads back other bytes"
+else
+	echo "part skipped: other bytes on read-back need root"
+fi
 
 expect 0 vmf-restore good target
 same disk target
