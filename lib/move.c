@@ -72,31 +72,8 @@ vmf_move_check_hook(
 /* ---- check ----------------------------------------------------------------
  */
 
-static int
-check_state(struct move *m, struct vmf_error *err)
-{
-	char reason[512];
-
-	if (vmf_held_get(
-		m->o->held_dir, m->state.uuid, reason, sizeof(reason), err) < 0)
-		return -1;
-	if (reason[0] != '\0')
-		return vmf_fail(
-		    err, VMF_REFUSED, "%s: %s", m->state.name, reason);
-	if (m->state.run == VMF_RUN_OFF)
-		return vmf_host_require_off(m->host, m->state.uuid, err);
-	if (m->state.run != VMF_RUN_RUNNING || !m->o->shutdown)
-		return vmf_fail(err, VMF_REFUSED,
-		    "%s is %s; shut it down first%s", m->state.name,
-		    vmf_host_run_name(m->state.run),
-		    m->state.run == VMF_RUN_RUNNING
-			? ", or let --shutdown do so"
-			: "");
-	return 0;
-}
-
-static int
-open_pack(struct move *m, bool running, struct vmf_error *err)
+int
+vmf_move_open_pack(struct move *m, bool running, struct vmf_error *err)
 {
 	struct vmf_pack_options o = {
 	    .secrets = true,
@@ -110,38 +87,8 @@ open_pack(struct move *m, bool running, struct vmf_error *err)
 	return m->pack == NULL ? -1 : 0;
 }
 
-/* The XML as the destination will define it. */
-static int
-rewrite(struct move *m, struct vmf_error *err)
-{
-	struct vmf_domain_change change = {
-	    .map = m->o->map,
-	    .name = m->o->name,
-	    .new_identity = m->o->new_identity,
-	};
-	const char *xml = vmf_pack_xml(m->pack);
-	struct vmf_domain *dom =
-	    vmf_domain_parse(xml, strlen(xml), m->state.name, err);
-	const struct vmf_domain_model *model;
-	int rc = -1;
-
-	if (dom == NULL || vmf_domain_rewrite(dom, &change, err) < 0)
-		goto out;
-	model = vmf_domain_model(dom, err);
-	if (model == NULL)
-		goto out;
-	snprintf(m->name_there, sizeof(m->name_there), "%s", model->name);
-	snprintf(m->uuid_there, sizeof(m->uuid_there), "%s", model->uuid);
-	m->xml_there = vmf_domain_format(dom, NULL, err);
-	rc = m->xml_there == NULL ? -1 : 0;
-out:
-	vmf_domain_free(dom);
-	return rc;
-}
-
-/* What check and receive have in common. */
-static json_t *
-placement_request(const struct move *m, const char *what)
+json_t *
+vmf_move_placement(const struct move *m, const char *what)
 {
 	const char *const *disk = m->o->overwrite;
 	json_t *overwrite = json_array();
@@ -154,9 +101,8 @@ placement_request(const struct move *m, const char *what)
 	    m->o->readback);
 }
 
-/* Bytes that the source's file really takes; a device takes all of them. */
-static uint64_t
-allocated(const struct vmf_package_image *image)
+uint64_t
+vmf_move_allocated(const struct vmf_package_image *image)
 {
 	struct stat st;
 
@@ -188,7 +134,7 @@ fill_report(struct move *m, const json_t *targets,
 		snprintf(image->name, sizeof(image->name), "%s",
 		    info->images[i].name);
 		image->size = info->images[i].geo.size;
-		image->allocated = allocated(&info->images[i]);
+		image->allocated = vmf_move_allocated(&info->images[i]);
 		report->allocated += image->allocated;
 		image->source = strdup(info->images[i].path);
 		image->target = strdup(target == NULL ? "" : target);
@@ -199,43 +145,21 @@ fill_report(struct move *m, const json_t *targets,
 }
 
 static int
-check_far(struct move *m, struct vmf_ssh *ssh, struct vmf_move_report *report,
-    struct vmf_error *err)
-{
-	json_t *request, *answer;
-	char *head;
-	int rc;
-
-	if (vmf_move_far_open(&m->far, ssh, m->o, err) < 0)
-		return -1;
-	head = vmf_manifest_format_head(vmf_pack_info(m->pack), NULL, err);
-	if (head == NULL)
-		return -1;
-	request = placement_request(m, "check");
-	json_object_set_new(request, "head", json_string(head));
-	free(head);
-	answer = vmf_move_far_ask(&m->far, request, err);
-	if (answer == NULL)
-		return -1;
-	rc = fill_report(m, json_object_get(answer, "targets"), report, err);
-	json_decref(answer);
-	return rc;
-}
-
-static int
 check(struct move *m, struct vmf_ssh *ssh, const char *domain,
     struct vmf_move_report *report, struct vmf_error *err)
 {
+	struct vmf_check *rows = vmf_check_new(err);
+	json_t *targets = NULL;
+	int rc = -1;
+
 	vmf_move_enter(m, "check", "");
-	if (vmf_host_state(m->host, domain, &m->state, err) < 0 ||
-	    vmf_move_lock(m, m->state.uuid, err) < 0 ||
-	    check_state(m, err) < 0 || vmf_id_random(m->id, err) < 0)
-		return -1;
-	vmf_hex(m->id, VMF_ID_LEN, m->id_text);
-	if (open_pack(m, m->state.run == VMF_RUN_RUNNING, err) < 0 ||
-	    rewrite(m, err) < 0 || check_far(m, ssh, report, err) < 0)
-		return -1;
-	return vmf_move_check_hook(m->host, m->o->held_dir, err);
+	if (rows != NULL &&
+	    vmf_move_rows(m, ssh, domain, rows, &targets, err) == 0 &&
+	    vmf_check_result(rows, err) == 0)
+		rc = fill_report(m, targets, report, err);
+	json_decref(targets);
+	vmf_check_free(rows);
+	return rc;
 }
 
 /* ---- stop
@@ -312,7 +236,7 @@ stop(struct move *m, struct vmf_error *err)
 			return -1;
 	}
 	/* Off it must be, whoever was quick between check and mark. */
-	return open_pack(m, false, err);
+	return vmf_move_open_pack(m, false, err);
 }
 
 /* ---- copy
@@ -350,7 +274,7 @@ send_package(struct move *m, struct vmf_totals *totals, struct vmf_error *err)
 	struct vmf_error said;
 	json_t *answer;
 
-	if (vmf_move_far_send(&m->far, placement_request(m, "receive"), err) <
+	if (vmf_move_far_send(&m->far, vmf_move_placement(m, "receive"), err) <
 	    0)
 		return -1;
 	m->far.over = true;

@@ -4,6 +4,7 @@
 #ifndef VMFERRY_MOVE_INTERNAL_H
 #define VMFERRY_MOVE_INTERNAL_H
 
+#include <vmferry/check.h>
 #include <vmferry/held.h>
 #include <vmferry/pack.h>
 
@@ -35,6 +36,19 @@ vmf_move_enter(const struct move *m, const char *stage, const char *detail);
 int vmf_move_lock(struct move *m, const char *uuid, struct vmf_error *err);
 /* Set the mark: "NAME verb DEST by vmferry ...". */
 int vmf_move_mark(struct move *m, const char *verb, struct vmf_error *err);
+/* Open the guest's parts; running: only to look. */
+int vmf_move_open_pack(struct move *m, bool running, struct vmf_error *err);
+/* Bytes that the source's file really takes; a device takes all of them. */
+uint64_t vmf_move_allocated(const struct vmf_package_image *image);
+/* What rows and receive have in common, as a request. */
+json_t *vmf_move_placement(const struct move *m, const char *what);
+/*
+ * All conditions, at both ends; ssh NULL: the source's alone.  When no row
+ * failed, m has all that the next stages need and *targets is the list of
+ * paths there (the caller decrefs it).  -1: no row could tell it.
+ */
+int vmf_move_rows(struct move *m, struct vmf_ssh *ssh, const char *domain,
+    struct vmf_check *rows, json_t **targets, struct vmf_error *err);
 /*
  * Undo what was done, as far as it goes; 0 when all of it was.  err holds the
  * failure that led here; what could not be undone is added to it.

@@ -367,7 +367,7 @@ static int
 read_definition(
     struct vmf_pack *pack, const char *domain, struct vmf_error *err)
 {
-	if (!pack->options.running &&
+	if (!pack->options.running && !pack->options.any_state &&
 	    vmf_host_require_off(pack->host, domain, err) < 0)
 		return -1;
 	pack->xml =
@@ -404,7 +404,8 @@ vmf_pack_open(struct vmf_host *host, const char *domain,
 		pack->options.source.live = true;
 	memcpy(pack->info.id, id, VMF_ID_LEN);
 	if (read_definition(pack, domain, err) < 0 ||
-	    add_nvram(pack, err) < 0 || add_tpm(pack, err) < 0 ||
+	    (!options->no_files &&
+		(add_nvram(pack, err) < 0 || add_tpm(pack, err) < 0)) ||
 	    add_disks(pack, err) < 0) {
 		vmf_pack_free(pack);
 		return NULL;

@@ -6,7 +6,7 @@
  * except in the middle of a byte stream: then the answer is the last thing
  * said, so that the source need not send the rest.
  *
- *	check	head xml overwrite[] allow replace	-> targets[]
+ *	rows	head xml overwrite[] allow replace ...	-> rows[] targets[] now
  *	receive	the same, then a package as a stream	-> roots[] ...
  *	define	xml autostart replace
  *	start	uuid
@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <vmferry/check.h>
 #include <vmferry/held.h>
 #include <vmferry/host.h>
 #include <vmferry/journal.h>
@@ -66,13 +67,12 @@ string_list(const json_t *array, struct vmf_error *err)
 	return list;
 }
 
-static struct vmf_place *
-make_place(struct serve *s, const struct vmf_package_info *info,
-    const json_t *request, struct vmf_error *err)
+/* What rows and receive have in common; overwrite is borrowed. */
+static struct vmf_place_options
+place_options(
+    const struct serve *s, const json_t *request, const char *const *overwrite)
 {
-	const char **overwrite =
-	    string_list(json_object_get(request, "overwrite"), err);
-	struct vmf_place_options o = {
+	return (struct vmf_place_options){
 	    .overwrite = overwrite,
 	    .allow =
 		(uint32_t)json_integer_value(json_object_get(request, "allow")),
@@ -82,6 +82,15 @@ make_place(struct serve *s, const struct vmf_package_info *info,
 	    .readback = !json_is_false(json_object_get(request, "readback")),
 	    .scratch = s->options->scratch,
 	};
+}
+
+static struct vmf_place *
+make_place(struct serve *s, const struct vmf_package_info *info,
+    const json_t *request, struct vmf_error *err)
+{
+	const char **overwrite =
+	    string_list(json_object_get(request, "overwrite"), err);
+	struct vmf_place_options o = place_options(s, request, overwrite);
 	struct vmf_place *place = NULL;
 
 	if (overwrite == NULL || need_host(s, err) < 0)
@@ -107,21 +116,99 @@ target_list(const struct vmf_package_info *info, const struct vmf_place *place)
 	return list;
 }
 
-static json_t *
-do_check(struct serve *s, const json_t *request, struct vmf_error *err)
+/* One number for each image of info; NULL: no memory. */
+static uint64_t *
+number_list(const json_t *array, size_t n, struct vmf_error *err)
 {
-	const char *head = vmf_wire_text(request, "head");
-	struct vmf_manifest *m = vmf_manifest_parse(head, strlen(head), err);
+	uint64_t *list = calloc(n + 1, sizeof(*list));
+	size_t i;
+
+	if (list == NULL)
+		vmf_fail_errno(err, VMF_IO, "request");
+	for (i = 0; list != NULL && i < n; i++)
+		list[i] =
+		    (uint64_t)json_integer_value(json_array_get(array, i));
+	return list;
+}
+
+static double
+now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static json_t *
+rows_answer(const struct vmf_check *rows, const struct vmf_package_info *info,
+    const struct vmf_place *place, struct vmf_error *err)
+{
+	char *text = vmf_check_format(rows, err);
+	json_t *answer = NULL;
+
+	if (text != NULL)
+		answer = json_pack("{s:b, s:s, s:f, s:o}", "ok", 1, "rows",
+		    text, "now", now(), "targets",
+		    place == NULL ? json_array() : target_list(info, place));
+	free(text);
+	return answer;
+}
+
+static json_t *
+check_request(struct serve *s, const struct vmf_package_info *info,
+    const json_t *request, struct vmf_error *err)
+{
+	const char **overwrite =
+	    string_list(json_object_get(request, "overwrite"), err);
+	const char **identity =
+	    string_list(json_object_get(request, "identity"), err);
+	uint64_t *allocated = number_list(
+	    json_object_get(request, "allocated"), info->nimages, err);
+	struct vmf_place_options o = place_options(s, request, overwrite);
+	struct vmf_check_place what = {
+	    .info = info,
+	    .xml = vmf_wire_text(request, "xml"),
+	    .options = &o,
+	    .allocated = allocated,
+	    .live = json_is_true(json_object_get(request, "live")),
+	    .start = json_is_true(json_object_get(request, "start")),
+	    .libvirt = (unsigned long)json_integer_value(
+		json_object_get(request, "libvirt")),
+	    .emulator = (unsigned long)json_integer_value(
+		json_object_get(request, "emulator")),
+	};
+	struct vmf_check *rows = vmf_check_new(err);
 	struct vmf_place *place = NULL;
 	json_t *answer = NULL;
 
-	if (m == NULL)
-		return NULL;
-	place = make_place(s, vmf_manifest_info(m), request, err);
-	if (place != NULL && vmf_place_check_targets(place, err) == 0)
-		answer = json_pack("{s:b, s:o}", "ok", 1, "targets",
-		    target_list(vmf_manifest_info(m), place));
+	if (overwrite == NULL || identity == NULL || allocated == NULL ||
+	    rows == NULL)
+		goto out;
+	if (json_array_size(json_object_get(request, "identity")) ==
+	    info->nimages)
+		what.identity = identity;
+	vmf_check_where(rows, "destination");
+	if (vmf_check_place(rows, s->host, &what, &place, err) == 0)
+		answer = rows_answer(rows, info, place, err);
+out:
 	vmf_place_free(place);
+	vmf_check_free(rows);
+	free(allocated);
+	free(identity);
+	free(overwrite);
+	return answer;
+}
+
+static json_t *
+do_rows(struct serve *s, const json_t *request, struct vmf_error *err)
+{
+	const char *head = vmf_wire_text(request, "head");
+	struct vmf_manifest *m = vmf_manifest_parse(head, strlen(head), err);
+	json_t *answer = NULL;
+
+	if (m != NULL && need_host(s, err) == 0)
+		answer = check_request(s, vmf_manifest_info(m), request, err);
 	vmf_manifest_free(m);
 	return answer;
 }
@@ -434,7 +521,7 @@ static const struct {
 	bool stream; /* a byte stream follows the request */
 } requests[] = {
     {"hello", do_hello, false},
-    {"check", do_check, false},
+    {"rows", do_rows, false},
     {"receive", do_receive, true},
     {"define", do_define, false},
     {"start", do_start, false},

@@ -163,6 +163,39 @@ int vmf_host_network(struct vmf_host *host, const char *name, bool *found,
 int vmf_host_check_runs(struct vmf_host *host,
     const struct vmf_domain_model *model, struct vmf_error *err);
 
+/* --- what it would need; host_fits.c */
+
+/*
+ * The domain's CPU can be had on this host.  VMF_REFUSED names the features
+ * that are missing; only a CPU model of its own is compared (host-model and
+ * host-passthrough are what the host has).  *insists: the domain demands
+ * it, and will not start without.
+ */
+int vmf_host_compare_cpu(struct vmf_host *host,
+    const struct vmf_domain_model *model, const char *xml, bool *insists,
+    struct vmf_error *err);
+
+/* What the host could give to guests now, in bytes; total is all it has. */
+int vmf_host_memory(struct vmf_host *host, uint64_t *total, uint64_t *available,
+    struct vmf_error *err);
+
+/* The pages the domain wants its memory in (0: ordinary ones), and how many
+ * bytes of these are free here. */
+int vmf_host_hugepages(struct vmf_host *host, const char *xml,
+    uint64_t *page_size, uint64_t *available, struct vmf_error *err);
+
+/* At most so many CPUs can a guest of its machine type have; 0: not known. */
+unsigned
+vmf_host_max_vcpus(struct vmf_host *host, const struct vmf_domain_model *model);
+
+/* libvirt can give guests an emulated TPM.  VMF_REFUSED: what is missing. */
+int vmf_host_check_tpm(struct vmf_host *host,
+    const struct vmf_domain_model *model, struct vmf_error *err);
+
+/* An active network of this host to propose, or "". */
+void
+vmf_host_propose_network(struct vmf_host *host, char name[VMF_MAP_NAME_MAX]);
+
 /*
  * The domain's NVRAM file is there and of its template's size.  VMF_REFUSED
  * otherwise; only looked at where libvirtd is on this machine.

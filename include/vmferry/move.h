@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <vmferry/check.h>
 #include <vmferry/engine.h>
 #include <vmferry/host.h>
 #include <vmferry/journal.h>
@@ -73,6 +74,14 @@ struct vmf_move_report {
 	bool running;	 /* there, at the end */
 };
 void vmf_move_report_clear(struct vmf_move_report *report);
+
+/*
+ * The check stage alone: a row for each condition that vmf_move() would ask
+ * for.  ssh NULL: those of the source.  -1: no row could tell it.
+ */
+int vmf_move_check(struct vmf_host *host, struct vmf_ssh *ssh,
+    const char *domain, const struct vmf_move_options *options,
+    struct vmf_check *rows, struct vmf_error *err);
 
 /*
  * The whole of it.  VMF_REFUSED: a check failed, nothing was touched.  Other

@@ -22,6 +22,8 @@ struct vmf_pack_options {
 	const char *const *exclude; /* not these; NULL: none */
 	bool secrets;		    /* with VNC and SPICE passwords */
 	bool running;		    /* only look: the guest may run */
+	bool any_state;		    /* that it is off is asked elsewhere */
+	bool no_files;		    /* leave NVRAM and TPM state out */
 	uint32_t chunk;
 	struct vmf_source_options source;
 	const struct vmf_sign_key *sign; /* private key, borrowed; or NULL */
