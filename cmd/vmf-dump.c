@@ -17,7 +17,8 @@ static const char usage[] =
     "                [--chunk size] [--flat] [--id id] [--length size] "
     "[--live]\n"
     "                [--no-holes] [--offset size] [--partition number]\n"
-    "                [--progress mode] [--raw] source\n";
+    "                [--progress mode] [--raw] [--snapshot]\n"
+    "                [--snapshot-size size] source\n";
 
 enum {
 	OPT_BWLIMIT = CLI_OPT,
@@ -31,6 +32,8 @@ enum {
 	OPT_PARTITION,
 	OPT_PROGRESS,
 	OPT_RAW,
+	OPT_SNAPSHOT,
+	OPT_SNAPSHOT_SIZE,
 };
 
 static const struct option longs[] = {
@@ -49,6 +52,8 @@ static const struct option longs[] = {
     {"partition", required_argument, NULL, OPT_PARTITION},
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"raw", no_argument, NULL, OPT_RAW},
+    {"snapshot", no_argument, NULL, OPT_SNAPSHOT},
+    {"snapshot-size", required_argument, NULL, OPT_SNAPSHOT_SIZE},
     {NULL, 0, NULL, 0},
 };
 
@@ -116,6 +121,15 @@ parse_source_option(struct options *o, int opt)
 			return VMF_USAGE;
 		source->partition = (unsigned)n;
 		return 0;
+	case OPT_SNAPSHOT:
+		o->origin.snapshot = true;
+		return 0;
+	case OPT_SNAPSHOT_SIZE:
+		o->origin.snapshot = true;
+		return cli_size("--snapshot-size", optarg, 1, VMF_IMAGE_MAX,
+			   &o->origin.snapshot_size) < 0
+			   ? VMF_USAGE
+			   : 0;
 	default:
 		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
 	}
@@ -175,6 +189,8 @@ check_options(const struct options *o)
 	if (source->partition != 0 && (source->off != 0 || source->len != 0))
 		return cli_misuse(
 		    "--partition says offset and length by itself");
+	if (o->origin.snapshot && strcmp(o->path, "-") == 0)
+		return cli_misuse("--snapshot is for a logical volume");
 	if (part && strcmp(o->path, "-") == 0)
 		return cli_misuse("standard input is read whole; cut it "
 				  "before");
@@ -363,6 +379,8 @@ run_dump(struct options *o, struct input *in, struct vmf_error *err)
 	else
 		rc = dump_to_file(o, in, &totals, err);
 	cli_progress_stop();
+	if (rc < 0 && in->origin != NULL)
+		vmf_origin_explain(in->origin, err);
 	if (rc == 0)
 		say_totals(o, &totals);
 	else if (err->class == VMF_STOPPED)
