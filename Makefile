@@ -4,7 +4,7 @@ SOVERSION = 0
 
 # The one list of tools: builds, tests, manuals and installs derive from it.
 TOOLS = vmf-dump vmf-restore vmf-pack vmf-unpack vmf-verify vmf-info \
-	vmf-send vmf-recv vmf-define vmf-move
+	vmf-send vmf-recv vmf-define vmf-inspect vmf-move
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -31,10 +31,14 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 TEST_LIBS := $(shell pkg-config --libs $(TEST_PACKAGES) 2>/dev/null)
 
-LIB_SRC := $(wildcard lib/*.c)
+# Only vmf-inspect needs libguestfs, so what does is not in the library.
+INSPECT_SRC := $(wildcard lib/inspect*.c)
+INSPECT_LIBS = -lguestfs
+LIB_SRC := $(filter-out $(INSPECT_SRC),$(wildcard lib/*.c))
 CLI_SRC := $(filter-out cmd/vmf-%,$(wildcard cmd/*.c))
 TEST_SRC := $(filter-out tests/test_main.c,$(wildcard tests/test_*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
+INSPECT_OBJ := $(INSPECT_SRC:%.c=$(BUILD)/%.o)
 CLI_OBJ := $(CLI_SRC:%.c=$(BUILD)/%.o)
 TEST_OBJ := $(TEST_SRC:%.c=$(BUILD)/%.o) $(BUILD)/tests/test_main.o
 TOOL_BIN := $(TOOLS:%=$(BUILD)/bin/%)
@@ -60,6 +64,9 @@ $(SHARED_LIB): $(LIB_OBJ)
 $(BUILD)/bin/%: $(BUILD)/cmd/%.o $(CLI_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(VMF_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(BUILD)/bin/vmf-inspect: $(INSPECT_OBJ)
+$(BUILD)/bin/vmf-inspect: PKG_LIBS += $(INSPECT_LIBS)
 
 $(UNIT): $(TEST_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
@@ -145,4 +152,4 @@ clean:
 .PHONY: all unit unit-sanitized help deps demo check check-fast bench format format-check \
 	lint install clean
 .SECONDARY:
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(TOOLS:%=$(BUILD)/cmd/%.d)
+-include $(LIB_OBJ:.o=.d) $(INSPECT_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(TOOLS:%=$(BUILD)/cmd/%.d)
