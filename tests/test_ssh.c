@@ -506,7 +506,7 @@ a_lost_session_is_told_and_freed_at_once(void)
 {
 	struct vmf_ssh *ssh = log_in();
 	struct vmf_exec *exec;
-	char command[128], buf[16];
+	char command[256], buf[16];
 	struct timespec a, b;
 	size_t got;
 	bool ended;
@@ -515,7 +515,11 @@ a_lost_session_is_told_and_freed_at_once(void)
 		return;
 	exec = vmf_exec_start(ssh, "cat", &err);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(exec);
-	snprintf(command, sizeof(command), "pkill -KILL -P %d", (int)sshd);
+	/* The session is the listener's child, or a child of that one. */
+	snprintf(command, sizeof(command),
+	    "for p in $(pgrep -P %d); do pkill -KILL -P $p; kill -KILL $p; "
+	    "done",
+	    (int)sshd);
 	CU_ASSERT_EQUAL(system(command), 0);
 	ASSERT_FAILS(
 	    vmf_exec_read(exec, buf, sizeof(buf), -1, &got, &ended, &err),
