@@ -11,14 +11,15 @@
 #include <vmferry/rate.h>
 
 #include "cli.h"
+#include "skip.h"
 
 static const char usage[] =
     "vmf-dump [-nqv] [-j jobs] [-o file] [-z level] [--bwlimit rate]\n"
     "                [--chunk size] [--flat] [--id id] [--length size] "
     "[--live]\n"
     "                [--no-holes] [--offset size] [--partition number]\n"
-    "                [--progress mode] [--raw] [--snapshot]\n"
-    "                [--snapshot-size size] source\n";
+    "                [--progress mode] [--raw] [--skip map] [--skip-free]\n"
+    "                [--snapshot] [--snapshot-size size] source\n";
 
 enum {
 	OPT_BWLIMIT = CLI_OPT,
@@ -32,6 +33,8 @@ enum {
 	OPT_PARTITION,
 	OPT_PROGRESS,
 	OPT_RAW,
+	OPT_SKIP,
+	OPT_SKIP_FREE,
 	OPT_SNAPSHOT,
 	OPT_SNAPSHOT_SIZE,
 };
@@ -52,6 +55,8 @@ static const struct option longs[] = {
     {"partition", required_argument, NULL, OPT_PARTITION},
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"raw", no_argument, NULL, OPT_RAW},
+    {"skip", required_argument, NULL, OPT_SKIP},
+    {"skip-free", no_argument, NULL, OPT_SKIP_FREE},
     {"snapshot", no_argument, NULL, OPT_SNAPSHOT},
     {"snapshot-size", required_argument, NULL, OPT_SNAPSHOT_SIZE},
     {NULL, 0, NULL, 0},
@@ -67,8 +72,10 @@ struct options {
 	const char *output; /* NULL: standard output */
 	uint64_t chunk;
 	uint8_t id[VMF_ID_LEN];
+	const char *map; /* --skip; NULL: none given */
 	bool has_id;
 	bool raw;
+	bool skip_free;
 };
 
 static int
@@ -174,6 +181,12 @@ parse_option(struct options *o, int opt)
 	case OPT_RAW:
 		o->raw = true;
 		return 0;
+	case OPT_SKIP:
+		o->map = optarg;
+		return 0;
+	case OPT_SKIP_FREE:
+		o->skip_free = true;
+		return 0;
 	default:
 		return parse_source_option(o, opt);
 	}
@@ -194,6 +207,13 @@ check_options(const struct options *o)
 	if (part && strcmp(o->path, "-") == 0)
 		return cli_misuse("standard input is read whole; cut it "
 				  "before");
+	if (!o->skip_free && o->map == NULL)
+		return 0;
+	if (o->skip_free && o->map != NULL)
+		return cli_misuse("--skip and --skip-free exclude each other");
+	if (source->live || o->origin.snapshot || strcmp(o->path, "-") == 0)
+		return cli_misuse("--skip and --skip-free are for a disk that "
+				  "nothing writes to");
 	return 0;
 }
 
@@ -218,6 +238,7 @@ parse(struct options *o, int argc, char *argv[])
 struct input {
 	struct vmf_origin *origin;
 	struct vmf_source *src;
+	struct skip *skip; /* NULL: nothing is skipped */
 	struct vmf_pipe pipe;
 	bool is_pipe;
 };
@@ -237,7 +258,10 @@ open_input(const struct options *o, struct input *in, struct vmf_error *err)
 	if (in->origin == NULL)
 		return -1;
 	in->src = vmf_origin_source(in->origin);
-	return 0;
+	if (o->map == NULL && !o->skip_free)
+		return 0;
+	in->skip = skip_open(o->map, o->path, in->src, o->engine.progress, err);
+	return in->skip == NULL ? -1 : 0;
 }
 
 static void
@@ -246,11 +270,14 @@ close_input(struct input *in)
 	if (in->is_pipe)
 		vmf_source_free(in->src);
 	vmf_origin_free(in->origin);
+	skip_free(in->skip);
 }
 
 static int
 finish_input(struct input *in, struct vmf_error *err)
 {
+	if (in->skip != NULL && skip_finish(in->skip, err) < 0)
+		return -1;
 	return in->origin == NULL ? 0 : vmf_origin_finish(in->origin, err);
 }
 
@@ -398,8 +425,10 @@ run(struct options *o, struct vmf_error *err)
 		return -1;
 	if (!o->has_id && vmf_id_random(o->id, err) < 0)
 		return -1;
-	if (open_input(o, &in, err) < 0)
+	if (open_input(o, &in, err) < 0) {
+		close_input(&in);
 		return -1;
+	}
 	if (in.origin != NULL && vmf_origin_note(in.origin) != NULL &&
 	    !o->common.quiet)
 		cli_say("%s", vmf_origin_note(in.origin));

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <vmferry/freemap.h>
 #include <vmferry/units.h>
@@ -209,9 +210,10 @@ vmf_freemap_extents(const struct vmf_freemap *map, struct vmf_error *err)
 }
 
 int
-vmf_freemap_check(const struct vmf_freemap *map, int fd, uint64_t size,
-    const char *path, struct vmf_error *err)
+vmf_freemap_check(const struct vmf_freemap *map, int fd, const char *path,
+    struct vmf_error *err)
 {
+	off_t size = lseek(fd, 0, SEEK_END);
 	char state[VMF_FREEMAP_STATE];
 
 	if (map->format != VMF_RAW)
@@ -219,11 +221,13 @@ vmf_freemap_check(const struct vmf_freemap *map, int fd, uint64_t size,
 		    "%s: the map is of what is inside a %s file, which is "
 		    "not read as such here",
 		    path, format_name(map->format));
-	if (map->size != size)
+	if (size < 0)
+		return vmf_fail_errno(err, VMF_IO, "%s", path);
+	if (map->size != (uint64_t)size)
 		return vmf_fail(err, VMF_REFUSED,
 		    "%s: the map is of a disk of %" PRIu64 " bytes, not "
 		    "%" PRIu64 "; make a new one",
-		    path, map->size, size);
+		    path, map->size, (uint64_t)size);
 	if (vmf_freemap_state(fd, path, state, err) < 0)
 		return -1;
 	if (strcmp(map->state, state) != 0)

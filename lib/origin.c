@@ -83,7 +83,7 @@ vmf_origin_open(const char *path, const struct vmf_origin_options *options,
 	if (origin->src == NULL)
 		goto fail;
 	if (origin->map != NULL)
-		vmf_source_set_map(origin->src, origin->map);
+		vmf_source_add_map(origin->src, origin->map);
 	return origin;
 fail:
 	vmf_origin_free(origin);

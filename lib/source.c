@@ -1,4 +1,5 @@
 /* source.c - see vmferry/source.h: what all kinds of sources have in common */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,9 +79,10 @@ vmf_source_geometry(
 }
 
 void
-vmf_source_set_map(struct vmf_source *src, const struct vmf_extents *map)
+vmf_source_add_map(struct vmf_source *src, const struct vmf_extents *map)
 {
-	src->map = map;
+	assert(src->nmaps < VMF_SOURCE_MAPS);
+	src->maps[src->nmaps++] = map;
 }
 
 void
@@ -94,10 +96,12 @@ static int
 find_extent(struct vmf_source *src, uint64_t off, struct vmf_extent *ext,
     struct vmf_error *err)
 {
+	size_t i;
+
 	if (src->ops->extent(src, off, ext, err) < 0)
 		return -1;
-	if (src->map != NULL && ext->kind == VMF_EXTENT_DATA)
-		vmf_extents_refine(src->map, ext);
+	for (i = 0; i < src->nmaps && ext->kind == VMF_EXTENT_DATA; i++)
+		vmf_extents_refine(src->maps[i], ext);
 	return 0;
 }
 
@@ -113,16 +117,16 @@ vmf_source_extent(struct vmf_source *src, uint64_t off, struct vmf_extent *ext,
 	return 0;
 }
 
-/* What the map calls zeros within a chunk that was read. */
+/* What a map calls zeros within a chunk that was read. */
 static void
-blank(const struct vmf_source *src, uint8_t *buf, size_t len, uint64_t off)
+blank(const struct vmf_extents *map, uint8_t *buf, size_t len, uint64_t off)
 {
 	struct vmf_extent ext;
 
 	for (; len > 0; buf += ext.len, off += ext.len, len -= ext.len) {
 		ext = (struct vmf_extent){
 		    .off = off, .len = len, .kind = VMF_EXTENT_DATA};
-		vmf_extents_refine(src->map, &ext);
+		vmf_extents_refine(map, &ext);
 		if (ext.kind == VMF_EXTENT_ZERO)
 			memset(buf, 0, ext.len);
 	}
@@ -132,12 +136,12 @@ int
 vmf_source_read(struct vmf_source *src, void *buf, size_t len, uint64_t off,
     size_t *got, struct vmf_error *err)
 {
-	size_t n = len;
+	size_t n = len, i;
 
 	if (src->ops->read(src, buf, len, src->off + off, &n, err) < 0)
 		return vmf_wrap(err, "%s", src->name);
-	if (src->map != NULL)
-		blank(src, buf, n, src->off + off);
+	for (i = 0; i < src->nmaps; i++)
+		blank(src->maps[i], buf, n, src->off + off);
 	if (got != NULL)
 		*got = n;
 	return 0;

@@ -11,6 +11,8 @@
 
 #include <vmferry/source.h>
 
+#define VMF_SOURCE_MAPS 2
+
 struct vmf_source_ops {
 	/* The extent that off is in, up to the end of the source at most. */
 	int (*extent)(struct vmf_source *src, uint64_t off,
@@ -33,7 +35,8 @@ struct vmf_source {
 	uint32_t format;
 	uint64_t virtual_size; /* of a container; 0: as large as it is */
 	uint64_t features;
-	const struct vmf_extents *map; /* borrowed; NULL: none */
+	const struct vmf_extents *maps[VMF_SOURCE_MAPS]; /* borrowed */
+	size_t nmaps;
 };
 
 /* ops and self are taken even on failure: close is called then. */

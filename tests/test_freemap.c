@@ -159,12 +159,13 @@ another_disk_is_refused(void)
 	CU_ASSERT_EQUAL(vmf_freemap_state(fd, path, state, &err), 0);
 	map = vmf_freemap_new(VMF_RAW, 1000, state, &err);
 	qcow2 = vmf_freemap_new(VMF_QCOW2, 1000, state, &err);
-	CU_ASSERT_EQUAL(vmf_freemap_check(map, fd, 1000, path, &err), 0);
-	ASSERT_FAILS(vmf_freemap_check(map, fd, 1001, path, &err), VMF_REFUSED);
-	ASSERT_FAILS(
-	    vmf_freemap_check(qcow2, fd, 1000, path, &err), VMF_REFUSED);
+	CU_ASSERT_EQUAL(vmf_freemap_check(map, fd, path, &err), 0);
+	CU_ASSERT_EQUAL(ftruncate(fd, 1001), 0);
+	ASSERT_FAILS(vmf_freemap_check(map, fd, path, &err), VMF_REFUSED);
+	CU_ASSERT_EQUAL(ftruncate(fd, 1000), 0);
+	ASSERT_FAILS(vmf_freemap_check(qcow2, fd, path, &err), VMF_REFUSED);
 	CU_ASSERT_EQUAL(futimens(fd, times), 0);
-	ASSERT_FAILS(vmf_freemap_check(map, fd, 1000, path, &err), VMF_REFUSED);
+	ASSERT_FAILS(vmf_freemap_check(map, fd, path, &err), VMF_REFUSED);
 	vmf_freemap_free(map);
 	vmf_freemap_free(qcow2);
 	close(fd);

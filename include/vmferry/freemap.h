@@ -58,8 +58,8 @@ int vmf_freemap_write(
  * Is it a map of these contents of the raw disk at fd?  VMF_REFUSED: of
  * another format, size or state.  path is the disk's, for messages.
  */
-int vmf_freemap_check(const struct vmf_freemap *map, int fd, uint64_t size,
-    const char *path, struct vmf_error *err);
+int vmf_freemap_check(const struct vmf_freemap *map, int fd, const char *path,
+    struct vmf_error *err);
 
 size_t vmf_freemap_count(const struct vmf_freemap *map);
 uint64_t vmf_freemap_bytes(const struct vmf_freemap *map); /* free ones */

@@ -61,9 +61,10 @@ void vmf_source_geometry(
 
 /*
  * Take the zero extents of map (borrowed; offsets of the whole source, not of
- * a part) for zeros, whatever stands there: they are not read.
+ * a part) for zeros, whatever stands there: they are not read.  Two such maps
+ * at most: what has no blocks, and what need not be kept.
  */
-void vmf_source_set_map(struct vmf_source *src, const struct vmf_extents *map);
+void vmf_source_add_map(struct vmf_source *src, const struct vmf_extents *map);
 /* Also say these VMF_FEATURE_* of it. */
 void vmf_source_add_features(struct vmf_source *src, uint64_t features);
 
