@@ -313,6 +313,41 @@ vmf_newfile_fd(const struct vmf_newfile *nf)
 	return nf->fd;
 }
 
+/*
+ * NFS, 9p and others know no RENAME_NOREPLACE: a link is as exclusive.  Where
+ * there are no links either, whoever was quicker by a hair is replaced.
+ */
+static int
+take_name(const struct vmf_newfile *nf)
+{
+	struct stat st;
+
+	if (nf->overwrite)
+		return rename(nf->temp, nf->path);
+	if (renameat2(
+		AT_FDCWD, nf->temp, AT_FDCWD, nf->path, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+		return -1;
+	if (link(nf->temp, nf->path) == 0) {
+		unlink(nf->temp);
+		return 0;
+	}
+	if (errno == EEXIST)
+		return -1;
+	if (lstat(nf->path, &st) == 0) {
+		errno = EEXIST;
+		return -1;
+	}
+	return rename(nf->temp, nf->path);
+}
+
+const char *
+vmf_newfile_temporary(const struct vmf_newfile *nf)
+{
+	return nf->temp;
+}
+
 int
 vmf_newfile_commit(struct vmf_newfile *nf, struct vmf_error *err)
 {
@@ -323,8 +358,7 @@ vmf_newfile_commit(struct vmf_newfile *nf, struct vmf_error *err)
 	nf->fd = -1;
 	if (close(fd) < 0)
 		return vmf_fail_errno(err, VMF_IO, "%s: close", nf->path);
-	if (renameat2(AT_FDCWD, nf->temp, AT_FDCWD, nf->path,
-		nf->overwrite ? 0 : RENAME_NOREPLACE) < 0) {
+	if (take_name(nf) < 0) {
 		if (errno == EEXIST)
 			return refuse_existing(nf->path, err);
 		return vmf_fail_errno(err, VMF_IO, "%s: rename", nf->path);

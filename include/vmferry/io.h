@@ -59,6 +59,8 @@ int vmf_newfile_check(const char *path, struct vmf_error *err);
 struct vmf_newfile *
 vmf_newfile_create(const char *path, bool overwrite, struct vmf_error *err);
 int vmf_newfile_fd(const struct vmf_newfile *nf); /* borrowed */
+/* Its name until commit, for a program that writes it for us; borrowed. */
+const char *vmf_newfile_temporary(const struct vmf_newfile *nf);
 int vmf_newfile_commit(struct vmf_newfile *nf, struct vmf_error *err);
 /* NULL-safe; what was not committed is removed. */
 void vmf_newfile_free(struct vmf_newfile *nf);
