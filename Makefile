@@ -14,7 +14,7 @@ MANDIR ?= $(PREFIX)/share/man
 SYSCONFDIR ?= /etc
 
 PACKAGES = libvirt libxml-2.0 libarchive libzstd libcrypto libssh2 \
-	blkid libxxhash jansson
+	blkid fdisk libnbd libxxhash jansson
 TEST_PACKAGES = cunit
 
 BUILD ?= build

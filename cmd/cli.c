@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <vmferry/object.h>
 #include <vmferry/units.h>
 
 #include "cli.h"
@@ -399,4 +400,18 @@ cli_number(
 		return 0;
 	cli_misuse("%s: %s", option, err.msg);
 	return -1;
+}
+
+int
+cli_format(const char *s, uint32_t *format)
+{
+	if (strcmp(s, "raw") == 0) {
+		*format = VMF_RAW;
+	} else if (strcmp(s, "qcow2") == 0) {
+		*format = VMF_QCOW2;
+	} else {
+		cli_misuse("--format: '%s' is neither raw nor qcow2", s);
+		return -1;
+	}
+	return 0;
 }

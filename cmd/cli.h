@@ -94,5 +94,7 @@ int cli_size(
     const char *option, const char *s, uint64_t min, uint64_t max, uint64_t *v);
 int cli_number(
     const char *option, const char *s, uint64_t min, uint64_t max, uint64_t *v);
+/* --format raw|qcow2: an enum vmf_format. */
+int cli_format(const char *s, uint32_t *format);
 
 #endif

@@ -15,9 +15,9 @@
 
 static const char usage[] =
     "vmf-dump [-nqv] [-j jobs] [-o file] [-z level] [--bwlimit rate]\n"
-    "                [--chunk size] [--flat] [--id id] [--length size] "
-    "[--live]\n"
-    "                [--no-holes] [--offset size] [--partition number]\n"
+    "                [--chunk size] [--flat] [--flatten] [--format format]\n"
+    "                [--id id] [--length size] [--live] "
+    "[--no-holes] [--offset size] [--partition number]\n"
     "                [--progress mode] [--raw] [--skip map] [--skip-free]\n"
     "                [--snapshot] [--snapshot-size size] source\n";
 
@@ -25,6 +25,8 @@ enum {
 	OPT_BWLIMIT = CLI_OPT,
 	OPT_CHUNK,
 	OPT_FLAT,
+	OPT_FLATTEN,
+	OPT_FORMAT,
 	OPT_ID,
 	OPT_LENGTH,
 	OPT_LIVE,
@@ -47,6 +49,8 @@ static const struct option longs[] = {
     {"bwlimit", required_argument, NULL, OPT_BWLIMIT},
     {"chunk", required_argument, NULL, OPT_CHUNK},
     {"flat", no_argument, NULL, OPT_FLAT},
+    {"flatten", no_argument, NULL, OPT_FLATTEN},
+    {"format", required_argument, NULL, OPT_FORMAT},
     {"id", required_argument, NULL, OPT_ID},
     {"length", required_argument, NULL, OPT_LENGTH},
     {"live", no_argument, NULL, OPT_LIVE},
@@ -107,6 +111,12 @@ parse_source_option(struct options *o, int opt)
 	uint64_t n;
 
 	switch (opt) {
+	case OPT_FLATTEN:
+		o->origin.flatten = true;
+		return 0;
+	case OPT_FORMAT:
+		return cli_format(optarg, &o->origin.format) < 0 ? VMF_USAGE
+								 : 0;
 	case OPT_LENGTH:
 		return cli_size("--length", optarg, 1, VMF_IMAGE_MAX,
 			   &source->len) < 0
@@ -202,6 +212,12 @@ check_options(const struct options *o)
 	if (source->partition != 0 && (source->off != 0 || source->len != 0))
 		return cli_misuse(
 		    "--partition says offset and length by itself");
+	if (o->origin.flatten && o->origin.format != VMF_QCOW2)
+		return cli_misuse("--flatten is for --format qcow2; it is "
+				  "never guessed");
+	if (o->origin.format == VMF_QCOW2 && !o->origin.flatten && part)
+		return cli_misuse("a part of a qcow2 file is none; add "
+				  "--flatten");
 	if (o->origin.snapshot && strcmp(o->path, "-") == 0)
 		return cli_misuse("--snapshot is for a logical volume");
 	if (part && strcmp(o->path, "-") == 0)

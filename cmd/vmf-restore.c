@@ -15,14 +15,15 @@
 
 static const char usage[] =
     "vmf-restore [-nqv] [-j jobs] [--accept-degraded] [--bwlimit rate]\n"
-    "                   [--no-readback] [--offset size] [--overwrite]\n"
-    "                   [--progress mode] [--raw] [--scratch dir] [--size "
+    "                   [--format format] [--no-readback] [--offset size]\n"
+    "                   [--overwrite] [--progress mode] [--raw] [--scratch dir] [--size "
     "size]\n"
     "                   [--target-is-zero] [--zero-tail] stream target\n";
 
 enum {
 	OPT_ACCEPT_DEGRADED = CLI_OPT,
 	OPT_BWLIMIT,
+	OPT_FORMAT,
 	OPT_NO_READBACK,
 	OPT_OFFSET,
 	OPT_OVERWRITE,
@@ -39,6 +40,7 @@ static const struct option longs[] = {
     {"jobs", required_argument, NULL, 'j'},
     {"accept-degraded", no_argument, NULL, OPT_ACCEPT_DEGRADED},
     {"bwlimit", required_argument, NULL, OPT_BWLIMIT},
+    {"format", required_argument, NULL, OPT_FORMAT},
     {"no-readback", no_argument, NULL, OPT_NO_READBACK},
     {"offset", required_argument, NULL, OPT_OFFSET},
     {"overwrite", no_argument, NULL, OPT_OVERWRITE},
@@ -71,6 +73,8 @@ parse_sink_option(struct options *o, int opt)
 	case OPT_ACCEPT_DEGRADED:
 		o->sink.accept_degraded = true;
 		return 0;
+	case OPT_FORMAT:
+		return cli_format(optarg, &o->sink.format) < 0 ? VMF_USAGE : 0;
 	case OPT_OFFSET:
 		o->sink.in_place = true;
 		return cli_size("--offset", optarg, 0, VMF_IMAGE_MAX,

@@ -1,15 +1,18 @@
 /* origin.c - see vmferry/origin.h */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <vmferry/lvm.h>
 #include <vmferry/origin.h>
+#include <vmferry/qcow2.h>
 
 struct vmf_origin {
 	const char *path; /* as asked for */
 	struct vmf_origin_options options;
 	struct vmf_snapshot *snap;
 	struct vmf_extents *map;
+	struct vmf_source *guard; /* of what a server reads for us */
 	struct vmf_source *src;
 	char note[256];
 };
@@ -56,12 +59,72 @@ prepare_volume(struct vmf_origin *origin, struct vmf_error *err)
 			return NULL;
 		path = vmf_snapshot_path(origin->snap);
 	}
-	if (lv.pool[0] != '\0' && !origin->options.source.no_holes) {
+	if (lv.pool[0] != '\0' && !origin->options.source.no_holes &&
+	    !origin->options.flatten) {
 		origin->map = vmf_lvm_thin_map(path, &lv, err);
 		if (origin->map == NULL && err->class != VMF_OK)
 			return NULL;
 	}
 	return path;
+}
+
+/* A container as the file it is: whole, or not at all. */
+static struct vmf_source *
+open_container(
+    struct vmf_origin *origin, const char *path, struct vmf_error *err)
+{
+	struct vmf_source *src;
+	struct vmf_qcow2 info;
+
+	src = vmf_source_open(path, &origin->options.source, err);
+	if (src == NULL)
+		return NULL;
+	if (vmf_qcow2_look(path, false, &info, err) < 0)
+		goto fail;
+	if (info.other[0] != '\0') {
+		vmf_fail(err, VMF_REFUSED,
+		    "%s: is not whole without %s; dump its contents with "
+		    "--flatten",
+		    path, info.other);
+		goto fail;
+	}
+	vmf_source_set_format(src, VMF_QCOW2, info.virtual_size);
+	return src;
+fail:
+	vmf_source_free(src);
+	return NULL;
+}
+
+/* What the guest sees in it. */
+static struct vmf_source *
+open_contents(
+    struct vmf_origin *origin, const char *path, struct vmf_error *err)
+{
+	struct vmf_source_options whole = {.live = origin->options.source.live};
+	struct vmf_qcow2 info;
+
+	/* Nobody writes to it, then or later. */
+	origin->guard = vmf_source_open(path, &whole, err);
+	if (origin->guard == NULL || vmf_qcow2_look(path, true, &info, err) < 0)
+		return NULL;
+	return vmf_source_flatten(path, "qcow2", &origin->options.source, err);
+}
+
+static struct vmf_source *
+open_source(struct vmf_origin *origin, const char *path, struct vmf_error *err)
+{
+	if (origin->options.format != VMF_QCOW2)
+		return vmf_source_open(path, &origin->options.source, err);
+	if (origin->options.flatten)
+		return open_contents(origin, path, err);
+	return open_container(origin, path, err);
+}
+
+static bool
+is_uri(const char *path)
+{
+	return strncmp(path, "nbd://", 6) == 0 ||
+	       strncmp(path, "nbd+unix://", 11) == 0;
 }
 
 struct vmf_origin *
@@ -76,10 +139,16 @@ vmf_origin_open(const char *path, const struct vmf_origin_options *options,
 	}
 	origin->path = path;
 	origin->options = *options;
+	if (is_uri(path)) {
+		origin->src = vmf_source_uri(path, &options->source, err);
+		if (origin->src == NULL)
+			goto fail;
+		return origin;
+	}
 	path = prepare_volume(origin, err);
 	if (path == NULL)
 		goto fail;
-	origin->src = vmf_source_open(path, &options->source, err);
+	origin->src = open_source(origin, path, err);
 	if (origin->src == NULL)
 		goto fail;
 	if (origin->map != NULL)
@@ -105,13 +174,17 @@ vmf_origin_note(const struct vmf_origin *origin)
 int
 vmf_origin_finish(struct vmf_origin *origin, struct vmf_error *err)
 {
+	if (origin->guard != NULL &&
+	    vmf_source_unchanged(origin->guard, err) < 0)
+		return -1;
 	if (origin->snap == NULL)
 		return 0;
 	if (vmf_snapshot_check(origin->snap, err) < 0)
 		return -1;
 	/* Open, it could not be removed; all of it has been read. */
 	vmf_source_free(origin->src);
-	origin->src = NULL;
+	vmf_source_free(origin->guard);
+	origin->src = origin->guard = NULL;
 	return vmf_snapshot_remove(origin->snap, err);
 }
 
@@ -131,6 +204,7 @@ vmf_origin_free(struct vmf_origin *origin)
 	if (origin == NULL)
 		return;
 	vmf_source_free(origin->src);
+	vmf_source_free(origin->guard);
 	vmf_extents_free(origin->map);
 	vmf_snapshot_free(origin->snap);
 	free(origin);

@@ -5,6 +5,26 @@
 
 #include "sink_internal.h"
 
+/* What becomes of which format, and what cannot. */
+static int
+check_format(const struct vmf_sink *sink, const struct vmf_geometry *geo,
+    struct vmf_error *err)
+{
+	bool place = sink->device || sink->options.in_place;
+
+	if (geo->format == VMF_QCOW2 &&
+	    (place || sink->options.format == VMF_RAW))
+		return vmf_fail(err, VMF_REFUSED,
+		    "%s: the image is a qcow2 file as a file; dump it with "
+		    "--flatten to have its contents here",
+		    sink->name);
+	if (sink->options.format == VMF_QCOW2 && place)
+		return vmf_fail(err, VMF_REFUSED,
+		    "%s: a qcow2 file is made new, not in what exists",
+		    sink->name);
+	return 0;
+}
+
 static int
 open_kind(struct vmf_sink *sink, const struct vmf_geometry *geo,
     struct vmf_error *err)
@@ -21,6 +41,10 @@ open_kind(struct vmf_sink *sink, const struct vmf_geometry *geo,
 	if (!exists && errno != ENOENT)
 		return vmf_fail_errno(err, VMF_REFUSED, "%s", sink->name);
 	sink->device = exists && S_ISBLK(st.st_mode);
+	if (check_format(sink, geo, err) < 0)
+		return -1;
+	if (sink->options.format == VMF_QCOW2 && geo->format == VMF_RAW)
+		return vmf_sink_qcow2_open(sink, exists ? &st : NULL, err);
 	if (sink->device || (exists && sink->options.in_place))
 		return vmf_sink_place_open(sink, geo, err);
 	if (sink->options.in_place)

@@ -216,6 +216,13 @@ vmf_sink_file_open(
 	sink->ops = &file_ops;
 	sink->self = f;
 	sink->room = sink->size;
+	return vmf_sink_check_file(sink, st, err);
+}
+
+int
+vmf_sink_check_file(
+    struct vmf_sink *sink, const struct stat *st, struct vmf_error *err)
+{
 	if (st != NULL && !S_ISREG(st->st_mode))
 		return vmf_fail(err, VMF_REFUSED,
 		    "%s: neither a regular file nor a block device",

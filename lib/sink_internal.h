@@ -44,6 +44,12 @@ struct vmf_sink {
 /* A new file, or one that takes the place of another. */
 int vmf_sink_file_open(
     struct vmf_sink *sink, const struct stat *st, struct vmf_error *err);
+/* May it be made, or replaced?  As options say. */
+int vmf_sink_check_file(
+    struct vmf_sink *sink, const struct stat *st, struct vmf_error *err);
+/* A new qcow2 file. */
+int vmf_sink_qcow2_open(
+    struct vmf_sink *sink, const struct stat *st, struct vmf_error *err);
 /* A block device, or a part of a file that stays as it is elsewhere. */
 int vmf_sink_place_open(struct vmf_sink *sink, const struct vmf_geometry *geo,
     struct vmf_error *err);

@@ -86,6 +86,14 @@ vmf_source_add_map(struct vmf_source *src, const struct vmf_extents *map)
 }
 
 void
+vmf_source_set_format(
+    struct vmf_source *src, uint32_t format, uint64_t virtual_size)
+{
+	src->format = format;
+	src->virtual_size = virtual_size;
+}
+
+void
 vmf_source_add_features(struct vmf_source *src, uint64_t features)
 {
 	src->features |= features;

@@ -16,13 +16,18 @@
 
 struct vmf_origin_options {
 	struct vmf_source_options source;
-	bool snapshot;		       /* read a snapshot of the volume */
+	uint32_t format; /* of what is read: VMF_QCOW2, else raw */
+	bool flatten;	 /* of qcow2: what the guest sees, not the file */
+	bool snapshot;	 /* read a snapshot of the volume */
 	uint64_t snapshot_size;	       /* room in it, in bytes; 0: chosen */
 	struct vmf_progress *progress; /* borrowed; NULL: none */
 };
 
 struct vmf_origin;
-/* Opens the source; path is borrowed. */
+/*
+ * Opens the source; path is borrowed.  nbd:// and nbd+unix:// are URIs.
+ * A qcow2 file that needs others is refused unless flattened (VMF_REFUSED).
+ */
 struct vmf_origin *vmf_origin_open(const char *path,
     const struct vmf_origin_options *options, struct vmf_error *err);
 struct vmf_source *vmf_origin_source(struct vmf_origin *origin);

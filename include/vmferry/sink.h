@@ -29,6 +29,8 @@ struct vmf_sink_options {
 	bool accept_degraded; /* an image its source could not be read of */
 	bool any_size;	      /* an image of unknown size may go to a device */
 	bool in_place;	      /* write into the file that exists, no new one */
+	uint32_t format;      /* of the target: VMF_QCOW2 makes such a file of
+			       * a raw image, VMF_RAW takes none; 0: the image's */
 	uint64_t off;	      /* of the image in a device, or in_place; bytes */
 	const char *scratch;  /* directory for what is held back; NULL: default
 			       */

@@ -37,6 +37,15 @@ struct vmf_source_options {
  */
 struct vmf_source *vmf_source_open(const char *path,
     const struct vmf_source_options *options, struct vmf_error *err);
+/*
+ * What QEMU's code sees in the image of this format ("qcow2") at path, its
+ * backing chain included; and what an NBD server shows (nbd://HOST/EXPORT,
+ * nbd+unix:///EXPORT?socket=PATH).
+ */
+struct vmf_source *vmf_source_flatten(const char *path, const char *format,
+    const struct vmf_source_options *options, struct vmf_error *err);
+struct vmf_source *vmf_source_uri(const char *uri,
+    const struct vmf_source_options *options, struct vmf_error *err);
 /* A pipe: its size is unknown.  fd is borrowed. */
 struct vmf_source *
 vmf_source_pipe(int fd, const char *name, struct vmf_error *err);
@@ -65,6 +74,9 @@ void vmf_source_geometry(
  * at most: what has no blocks, and what need not be kept.
  */
 void vmf_source_add_map(struct vmf_source *src, const struct vmf_extents *map);
+/* Say that its bytes are a container of so many guest-visible bytes. */
+void vmf_source_set_format(
+    struct vmf_source *src, uint32_t format, uint64_t virtual_size);
 /* Also say these VMF_FEATURE_* of it. */
 void vmf_source_add_features(struct vmf_source *src, uint64_t features);
 
