@@ -144,6 +144,25 @@ fill_report(struct move *m, const json_t *targets,
 	return 0;
 }
 
+/* The first failure, with the destination's name where it is of there. */
+static int
+verdict(
+    const struct move *m, const struct vmf_check *rows, struct vmf_error *err)
+{
+	const struct vmf_check_row *row;
+	size_t i;
+
+	if (vmf_check_result(rows, err) == 0)
+		return 0;
+	for (i = 0; (row = vmf_check_row(rows, i)) != NULL; i++)
+		if (row->verdict == VMF_CHECK_FAIL)
+			break;
+	if (row != NULL && strcmp(row->where, "destination") == 0 &&
+	    strncmp(row->reason, m->o->dest, strlen(m->o->dest)) != 0)
+		vmf_wrap(err, "%s", m->o->dest);
+	return -1;
+}
+
 static int
 check(struct move *m, struct vmf_ssh *ssh, const char *domain,
     struct vmf_move_report *report, struct vmf_error *err)
@@ -155,7 +174,7 @@ check(struct move *m, struct vmf_ssh *ssh, const char *domain,
 	vmf_move_enter(m, "check", "");
 	if (rows != NULL &&
 	    vmf_move_rows(m, ssh, domain, rows, &targets, err) == 0 &&
-	    vmf_check_result(rows, err) == 0)
+	    verdict(m, rows, err) == 0)
 		rc = fill_report(m, targets, report, err);
 	json_decref(targets);
 	vmf_check_free(rows);
