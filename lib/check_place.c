@@ -224,6 +224,13 @@ check_networks(struct place_check *c)
 	}
 }
 
+static bool
+is_hard_disk(const struct vmf_domain_disk *disk)
+{
+	return disk->device == NULL || strcmp(disk->device, "disk") == 0 ||
+	       strcmp(disk->device, "lun") == 0;
+}
+
 /* Places that a move fills need not be there yet. */
 static bool
 there(void *ctx, enum vmf_domain_ask ask, const char *value)
@@ -237,9 +244,7 @@ there(void *ctx, enum vmf_domain_ask ask, const char *value)
 			disk = &c->model->disks[i];
 			if (disk->image.path != NULL &&
 			    strcmp(disk->image.path, value) == 0 &&
-			    (disk->device == NULL ||
-				strcmp(disk->device, "disk") == 0 ||
-				strcmp(disk->device, "lun") == 0))
+			    is_hard_disk(disk))
 				return true;
 		}
 		if (c->model->nvram != NULL &&
@@ -276,8 +281,12 @@ propose(struct place_check *c, const struct vmf_domain_finding *finding)
 			if (disk->image.path == NULL ||
 			    strcmp(disk->image.path, finding->value) != 0)
 				continue;
-			/* A tray can be empty. */
-			vmf_check_map(c->rows, "map", "%s=", disk->target);
+			if (is_hard_disk(disk))
+				vmf_check_propose(
+				    c, disk->target, finding->value);
+			else /* a tray can be empty */
+				vmf_check_map(
+				    c->rows, "map", "%s=", disk->target);
 			return;
 		}
 		break;

@@ -16,5 +16,9 @@ struct place_check {
 
 /* Where the images and files go, and the room that is there for them. */
 int vmf_check_targets(struct place_check *c, struct vmf_error *err);
+/* Propose, for the row added last, a path for the image that would have this
+ * one: where libvirt keeps such, if it is free. */
+void
+vmf_check_propose(struct place_check *c, const char *name, const char *path);
 
 #endif

@@ -198,9 +198,8 @@ check_image(struct place_check *c, size_t n, const char *path, bool *is_file,
 	return 0;
 }
 
-/* A path to propose for the image: where libvirt keeps such, if it is free. */
-static void
-propose(struct place_check *c, const char *name, const char *path)
+void
+vmf_check_propose(struct place_check *c, const char *name, const char *path)
 {
 	const char *base = path == NULL ? NULL : strrchr(path, '/');
 	char other[VMF_MAP_PATH_MAX];
@@ -231,14 +230,14 @@ check_one_image(
 	path = image_path(c, image->name, &said);
 	if (path == NULL) {
 		vmf_check_error(c->rows, what, &said);
-		propose(c, image->name, path);
+		vmf_check_propose(c, image->name, path);
 		return 0;
 	}
 	if (c->what->allocated != NULL)
 		need = c->what->allocated[n];
 	if (check_image(c, n, path, &is_file, &said) < 0) {
 		vmf_check_error(c->rows, what, &said);
-		propose(c, image->name, path);
+		vmf_check_propose(c, image->name, path);
 	} else {
 		vmf_check_ok(c->rows, what, "%s, %s%s", path,
 		    vmf_format_size(size, text), is_file ? ", a new file" : "");
