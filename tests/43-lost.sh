@@ -9,19 +9,12 @@ export HOME=$sshd_home
 mkdir far
 url=sftp://127.0.0.1:$sshd_port$tmp/far
 
-# tree PID: it and all beneath it
-tree() {
-	local p
-	echo "$1"
-	for p in $(pgrep -P "$1" || true); do tree "$p"; done
-}
-
 end_all() { kill -KILL "$@" 2>/dev/null || true; }
 
 # servers: the SFTP servers behind our sshd
 servers() {
 	local p
-	for p in $(sshd_sessions); do tree "$p"; done | while read -r p; do
+	process_tree $(sshd_sessions) | while read -r p; do
 		[[ $(readlink "/proc/$p/exe" || true) != *sftp-server ]] ||
 		    echo "$p"
 	done
@@ -58,7 +51,7 @@ finish() {
 }
 
 begin a
-kill -9 $(sshd_sessions)
+kill -9 $(process_tree $(sshd_sessions))
 ends 10
 finish 6 '127\.0\.0\.1: connection (lost|closed)'
 [[ ! -e far/a ]] || fail "a is there"
@@ -69,13 +62,13 @@ bytes 24M >&9
 # one that is still logging in would not be missed
 _three_serve() { (($(servers | wc -l) == 3)); }
 wait_for 20 _three_serve
-kill -9 $(sshd_sessions | tail -1)
+kill -9 $(process_tree $(sshd_sessions | tail -1))
 finish 6 'connection (lost|closed)'
 [[ ! -e far/b && ! -e far/b.part ]] || fail "b is there"
 ok "one session of several is lost: status 6, and the .part is removed"
 
 begin c --timeout 3
-stopped=$(for p in $(sshd_sessions); do tree "$p"; done)
+stopped=$(process_tree $(sshd_sessions))
 kill -STOP $stopped 2>/dev/null || true
 cleanup_fn end_all $stopped
 # nothing under way: keepalives must find out
@@ -122,7 +115,7 @@ _has_begun() { [[ -n $(find . -maxdepth 1 -name '.back*' -size +0) ]]; }
 vmf-recv --bwlimit 8M "$url/big" back 2>err2 &
 pid=$!
 wait_for 20 _has_begun
-kill -9 $(sshd_sessions)
+kill -9 $(process_tree $(sshd_sessions))
 finish 6 'connection (lost|closed)'
 [[ ! -e back && -z $(find . -maxdepth 1 -name '.back*') ]] || fail "left over"
 ok "a download that breaks leaves nothing"

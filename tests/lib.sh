@@ -212,10 +212,21 @@ _sshd_up() {
 # sshd_sessions [PID]: its children, one for each connection.
 sshd_sessions() { pgrep -P "${1:-$sshd_pid}" || true; }
 
+# process_tree PID...: they, and all that they started. Without root, a session
+# lives in a child of the process that sshd starts for it.
+process_tree() {
+	local p
+	for p; do
+		echo "$p"
+		# shellcheck disable=SC2046	# a list of pids
+		process_tree $(pgrep -P "$p" || true)
+	done
+}
+
 sshd_stop() {
 	local pid=${1:-$sshd_pid}
 	# shellcheck disable=SC2046	# a list of pids
-	kill "$pid" $(sshd_sessions "$pid") 2>/dev/null || true
+	kill $(process_tree "$pid") 2>/dev/null || true
 	wait "$pid" 2>/dev/null || true
 }
 
