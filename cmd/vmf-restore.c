@@ -9,13 +9,15 @@
 
 #include <vmferry/engine.h>
 #include <vmferry/io.h>
+#include <vmferry/partition.h>
 #include <vmferry/rate.h>
+#include <vmferry/target.h>
 
 #include "cli.h"
 
 static const char usage[] =
-    "vmf-restore [-nqv] [-j jobs] [--accept-degraded] [--bwlimit rate]\n"
-    "                   [--format format] [--no-readback] [--offset size]\n"
+    "vmf-restore [-nqv] [-c uri] [-j jobs] [--accept-degraded] [--bwlimit rate]\n"
+    "                   [--fix-gpt] [--format format] [--no-readback] [--offset size]\n"
     "                   [--overwrite] [--progress mode] [--raw] [--scratch dir] [--size "
     "size]\n"
     "                   [--target-is-zero] [--zero-tail] stream target\n";
@@ -23,6 +25,7 @@ static const char usage[] =
 enum {
 	OPT_ACCEPT_DEGRADED = CLI_OPT,
 	OPT_BWLIMIT,
+	OPT_FIX_GPT,
 	OPT_FORMAT,
 	OPT_NO_READBACK,
 	OPT_OFFSET,
@@ -37,9 +40,11 @@ enum {
 
 static const struct option longs[] = {
     CLI_LONG,
+    {"connect", required_argument, NULL, 'c'},
     {"jobs", required_argument, NULL, 'j'},
     {"accept-degraded", no_argument, NULL, OPT_ACCEPT_DEGRADED},
     {"bwlimit", required_argument, NULL, OPT_BWLIMIT},
+    {"fix-gpt", no_argument, NULL, OPT_FIX_GPT},
     {"format", required_argument, NULL, OPT_FORMAT},
     {"no-readback", no_argument, NULL, OPT_NO_READBACK},
     {"offset", required_argument, NULL, OPT_OFFSET},
@@ -60,10 +65,13 @@ struct options {
 	struct vmf_sink_options sink;
 	struct vmf_rate rate;
 	const char *stream;
-	const char *target;
+	const char *target; /* as given */
+	const char *uri;    /* of libvirt, for pools */
+	struct vmf_map_target where;
 	uint64_t size; /* of plain bytes; 0: as many as there are */
 	bool no_readback;
 	bool raw;
+	bool fix_gpt;
 };
 
 static int
@@ -105,6 +113,9 @@ parse_option(struct options *o, int opt)
 	uint64_t n;
 
 	switch (opt) {
+	case 'c':
+		o->uri = optarg;
+		return 0;
 	case 'j':
 		if (cli_number("-j", optarg, 1, VMF_JOBS_MAX, &n) < 0)
 			return VMF_USAGE;
@@ -115,6 +126,9 @@ parse_option(struct options *o, int opt)
 			   &o->rate.rate) < 0
 			   ? VMF_USAGE
 			   : 0;
+	case OPT_FIX_GPT:
+		o->fix_gpt = true;
+		return 0;
 	case OPT_NO_READBACK:
 		o->no_readback = true;
 		return 0;
@@ -135,12 +149,31 @@ parse_option(struct options *o, int opt)
 	}
 }
 
+/* A name of something to be made; all else is a path, relative ones too. */
+static int
+parse_target(struct options *o)
+{
+	static const char *const kinds[] = {"pool:", "lv:", "part:"};
+	struct vmf_error err;
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strncmp(o->target, kinds[i], strlen(kinds[i])) == 0) {
+			if (vmf_map_target_parse(o->target, &o->where, &err) ==
+			    0)
+				return 0;
+			cli_misuse("%s", err.msg);
+			return -1;
+		}
+	return 0;
+}
+
 static int
 parse(struct options *o, int argc, char *argv[])
 {
 	int opt, status;
 
-	while ((opt = cli_getopt(argc, argv, CLI_SHORT "j:", longs)) != -1)
+	while ((opt = cli_getopt(argc, argv, CLI_SHORT "c:j:", longs)) != -1)
 		if ((status = parse_option(o, opt)) != 0)
 			return status;
 	if (argc - optind != 2)
@@ -151,6 +184,8 @@ parse(struct options *o, int argc, char *argv[])
 	if (strcmp(o->target, "-") == 0)
 		return cli_misuse("a target is a file or device; to standard "
 				  "output a stream is written by zstd -dc");
+	if (parse_target(o) < 0)
+		return VMF_USAGE;
 	if (o->size != 0 && !o->raw)
 		return cli_misuse("--size is for --raw; a stream says itself "
 				  "how large its image is");
@@ -180,7 +215,7 @@ say_tail(const struct options *o, const struct vmf_sink *sink,
 	char zeroed[VMF_SIZE_TEXT];
 
 	if (o->common.quiet || !vmf_sink_is_device(sink) || tail == 0 ||
-	    o->sink.in_place)
+	    vmf_target_is_made(&o->where) || o->sink.in_place)
 		return;
 	if (o->sink.zero_tail || tail <= hold)
 		cli_say("%s: %" PRIu64 " bytes larger than the image; "
@@ -220,6 +255,8 @@ say_incomplete(
 {
 	size_t len = strlen(err->msg);
 
+	if (vmf_target_is_made(&o->where))
+		return; /* it goes again */
 	if (vmf_sink_is_device(sink) || o->sink.in_place)
 		snprintf(err->msg + len, sizeof(err->msg) - len,
 		    "; %s is incomplete, its first and last blocks stay "
@@ -297,13 +334,16 @@ incomplete:
 	return rc;
 }
 
+/* Fill and seal what is at path. */
 static int
-fill_target(const struct options *o, struct input *in, struct vmf_error *err)
+fill_path(struct options *o, struct input *in, const char *path,
+    struct vmf_error *err)
 {
 	struct vmf_sink *sink;
+	bool tail;
 	int rc = 0;
 
-	sink = vmf_sink_open(o->target, &in->geo, &o->sink, err);
+	sink = vmf_sink_open(path, &in->geo, &o->sink, err);
 	if (sink == NULL)
 		return -1;
 	if (!o->common.dry_run) {
@@ -311,12 +351,69 @@ fill_target(const struct options *o, struct input *in, struct vmf_error *err)
 			atomic_store(&o->engine.progress->total, in->geo.size);
 		rc = fill_sink(o, in, sink, err);
 	}
+	tail = vmf_sink_is_device(sink) && vmf_sink_size(sink) > in->size &&
+	       !o->sink.in_place;
 	if (rc == 0 && !o->common.dry_run) {
 		say_tail(o, sink, in);
 		if (in->r != NULL)
 			say_bad(o, in->r);
 	}
 	vmf_sink_free(sink);
+	if (rc == 0 && !o->common.dry_run && o->fix_gpt && tail)
+		rc = vmf_partition_fix_gpt(path, err);
+	return rc;
+}
+
+/* What is made for this image holds nobody's data, and is zeroed to its end. */
+static void
+adapt_options(struct options *o, const struct vmf_target *target)
+{
+	if (!vmf_target_is_new(target))
+		return;
+	o->sink.overwrite = true;
+	if (vmf_target_is_zero(target))
+		o->sink.target_is_zero = true;
+	else
+		o->sink.zero_tail = true;
+}
+
+static int
+make_and_fill(struct options *o, struct input *in, struct vmf_host *host,
+    struct vmf_error *err)
+{
+	struct vmf_target *target;
+	int rc;
+
+	target = vmf_target_make(&o->where, in->geo.size, host, err);
+	if (target == NULL)
+		return -1;
+	adapt_options(o, target);
+	rc = fill_path(o, in, vmf_target_path(target), err);
+	if (rc == 0 && vmf_target_commit(target, err) < 0)
+		rc = -1;
+	if (rc == 0 && !o->common.quiet)
+		cli_say("%s: is %s", o->target, vmf_target_name(target));
+	vmf_target_free(target);
+	return rc;
+}
+
+static int
+fill_target(struct options *o, struct input *in, struct vmf_error *err)
+{
+	struct vmf_host *host = NULL;
+	int rc;
+
+	if (!vmf_target_is_made(&o->where))
+		return fill_path(o, in, o->target, err);
+	if (o->common.dry_run)
+		return 0;
+	if (o->where.kind == VMF_TARGET_POOL) {
+		host = vmf_host_open(o->uri, err);
+		if (host == NULL)
+			return -1;
+	}
+	rc = make_and_fill(o, in, host, err);
+	vmf_host_free(host);
 	return rc;
 }
 

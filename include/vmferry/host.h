@@ -212,4 +212,17 @@ bool vmf_host_has_tpm_state(
 char *vmf_host_volume_path(struct vmf_host *host, const char *pool,
     const char *volume, struct vmf_error *err);
 
+/*
+ * Where volume of pool is or will be: *path, for the caller to free.  One that
+ * is there is left alone.  In a pool of devices one of size bytes is made
+ * (*made true); in a pool of files it is up to the caller to make the file, and
+ * to have the pool refreshed.
+ */
+int vmf_host_volume_make(struct vmf_host *host, const char *pool,
+    const char *volume, uint64_t size, char **path, bool *made,
+    struct vmf_error *err);
+void vmf_host_volume_remove(
+    struct vmf_host *host, const char *pool, const char *volume);
+void vmf_host_pool_refresh(struct vmf_host *host, const char *pool);
+
 #endif
