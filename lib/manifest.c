@@ -569,8 +569,11 @@ vmf_manifest_parse_tail(
 		if (totals_from_json(json_array_get(images, i),
 			&m->info.images[i], &m->totals[i], err) < 0)
 			return vmf_wrap(err, "image %zu", i);
+	if (read_facts(m, err) < 0)
+		return -1;
+	/* What could not be read whole is not said. */
 	m->said.images = m->totals;
-	return read_facts(m, err);
+	return 0;
 }
 
 const struct vmf_manifest_tail *

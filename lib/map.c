@@ -490,8 +490,10 @@ vmf_map_left(const struct vmf_map *map, size_t n)
 	const struct rule *rule;
 	bool stays;
 	char *to;
+	size_t i;
 
-	for (rule = map->rules; rule < map->rules + map->n; rule++) {
+	for (i = 0; i < map->n; i++) {
+		rule = &map->rules[i];
 		if ((rule->kind != VMF_MAP_PATH &&
 			rule->kind != VMF_MAP_FIRMWARE) ||
 		    rule->from[0] != '/')

@@ -314,6 +314,8 @@ parse_tail(const char *text)
 		CU_ASSERT_EQUAL(tail->images[0].totals.stored, 99);
 		CU_ASSERT_EQUAL(tail->nfacts, 2);
 		CU_ASSERT_STRING_EQUAL(tail->facts[1].value, "pc-q35-7.2");
+	} else {
+		CU_ASSERT_PTR_NULL(vmf_manifest_tail(m));
 	}
 	vmf_manifest_free(m);
 	free(head);

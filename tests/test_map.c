@@ -353,6 +353,17 @@ files_hold_the_same_rules(void)
 	vmf_map_free(map);
 }
 
+/* Found by fuzzing: UBSan minds what is added to a NULL. */
+static void
+no_rules_leave_nothing(void)
+{
+	struct vmf_map *map = vmf_map_new(&err);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(map);
+	CU_ASSERT_PTR_NULL(vmf_map_left(map, 0));
+	vmf_map_free(map);
+}
+
 void
 suite_map(void)
 {
@@ -367,6 +378,7 @@ suite_map(void)
 	    {"networks go by name and MAC", networks_go_by_name_and_mac},
 	    {"unused rules are listed", unused_rules_are_listed},
 	    {"files hold the same rules", files_hold_the_same_rules},
+	    {"no rules leave nothing", no_rules_leave_nothing},
 	};
 
 	TEST_SUITE("map", cases);
