@@ -1,11 +1,14 @@
 /* vmf-verify.c - is this package or stream whole? */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <vmferry/engine.h>
 #include <vmferry/package.h>
+#include <vmferry/salvage.h>
 
 #include "cli.h"
 #include "input.h"
@@ -13,14 +16,30 @@
 static const char usage[] =
     "vmf-verify [-qv] [-i keyfile] [-j jobs] [--accept-new] [--expect id]\n"
     "                  [--progress mode] [--scratch dir] [--timeout seconds]\n"
-    "                  [--verify-key keyfile] file\n";
+    "                  [--verify-key keyfile] file\n"
+    "       vmf-verify --against target [-qv] [-i keyfile] [-j jobs]\n"
+    "                  [--accept-new] [--disk name] [--expect id]\n"
+    "                  [--progress mode] [--scratch dir] [--timeout seconds]\n"
+    "                  [--verify-key keyfile] package\n";
 
-enum { OPT_EXPECT = CLI_OPT, OPT_PROGRESS, OPT_SCRATCH, OPT_VERIFY_KEY };
+/* Damaged ranges that are listed. */
+#define RANGES_MAX 1000
+
+enum {
+	OPT_AGAINST = CLI_OPT,
+	OPT_DISK,
+	OPT_EXPECT,
+	OPT_PROGRESS,
+	OPT_SCRATCH,
+	OPT_VERIFY_KEY,
+};
 
 static const struct option longs[] = {
     CLI_LONG,
     REMOTE_LONG,
     {"jobs", required_argument, NULL, 'j'},
+    {"against", required_argument, NULL, OPT_AGAINST},
+    {"disk", required_argument, NULL, OPT_DISK},
     {"expect", required_argument, NULL, OPT_EXPECT},
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"scratch", required_argument, NULL, OPT_SCRATCH},
@@ -35,6 +54,8 @@ struct options {
 	struct remote remote;
 	const char *scratch;
 	const char *file;
+	const char *against;	  /* a device or file; NULL: none */
+	const char *disk;	  /* of the package; NULL: its only one */
 	const char *keyfile;	  /* NULL: any signature or none */
 	struct vmf_sign_key *key; /* in it */
 	uint8_t expect[VMF_ID_LEN];
@@ -53,6 +74,12 @@ parse_option(struct options *o, int opt)
 		if (cli_number("-j", optarg, 1, VMF_JOBS_MAX, &n) < 0)
 			return VMF_USAGE;
 		o->engine.jobs = (unsigned)n;
+		return 0;
+	case OPT_AGAINST:
+		o->against = optarg;
+		return 0;
+	case OPT_DISK:
+		o->disk = optarg;
 		return 0;
 	case OPT_EXPECT:
 		if (vmf_parse_id(optarg, o->expect, &err) < 0)
@@ -89,23 +116,169 @@ parse(struct options *o, int argc, char *argv[])
 	if (argc - optind != 1)
 		return cli_misuse(
 		    argc == optind ? "no file given" : "more than one file");
+	if (o->disk != NULL && o->against == NULL)
+		return cli_misuse("--disk needs --against");
 	o->file = argv[optind];
 	return 0;
 }
+
+static struct vmf_package_reader_options
+reader_options(const struct options *o)
+{
+	return (struct vmf_package_reader_options){.scratch = o->scratch,
+	    .expect = o->expects ? o->expect : NULL,
+	    .key = o->key};
+}
+
+/* --- a damaged package: which chunks */
+
+static void say_more(struct vmf_error *err, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static void
+say_more(struct vmf_error *err, const char *fmt, ...)
+{
+	struct vmf_error was = *err;
+	char more[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(more, sizeof(more), fmt, ap);
+	va_end(ap);
+	vmf_fail(err, was.class, "%.700s; %s", was.msg, more);
+}
+
+static void
+list_lost(
+    const struct options *o, const struct vmf_salvage *s, struct vmf_error *err)
+{
+	const struct vmf_package_info *info = vmf_salvage_info(s);
+	uint64_t off, len, from, ranges = 0, lost = 0;
+	size_t i;
+
+	for (i = 0; i < info->nimages; i++) {
+		lost += vmf_salvage_chunks(s, i) - vmf_salvage_whole(s, i);
+		for (from = 0; vmf_salvage_lost(s, i, from, &off, &len);
+		     from = off + len)
+			if (ranges++ < RANGES_MAX && !o->common.quiet)
+				printf("%s %" PRIu64 " %" PRIu64 "\n",
+				    info->images[i].name, off, len);
+	}
+	if (lost == 0)
+		say_more(err, "all chunks of its disks are whole");
+	else
+		say_more(err,
+		    "damaged chunks: %" PRIu64 " in ranges: %" PRIu64 "%s",
+		    lost, ranges,
+		    ranges > RANGES_MAX ? ", the first of which are listed"
+					: "");
+}
+
+/* What is wrong stands in err already. */
+static void
+find_damage(
+    const struct options *o, struct cli_input *in, struct vmf_error *err)
+{
+	struct vmf_salvage *s;
+	struct vmf_error why;
+
+	if (!in->seekable)
+		return;
+	s = vmf_salvage_open(in->fd.fd, o->engine.progress, &why);
+	if (s == NULL)
+		return;
+	if (vmf_salvage_run(s, &why) == 0)
+		list_lost(o, s, err);
+	else
+		*err = why;
+	vmf_salvage_free(s);
+}
+
+/* --- a device beside a package */
+
+struct differ {
+	uint64_t bytes;
+	bool quiet;
+};
+
+static int
+print_range(void *ctx, uint64_t off, uint64_t len, struct vmf_error *err)
+{
+	struct differ *d = ctx;
+
+	d->bytes += len;
+	if (!d->quiet && printf("%" PRIu64 " %" PRIu64 "\n", off, len) < 0)
+		return vmf_fail_errno(err, VMF_IO, "standard output");
+	return 0;
+}
+
+static int
+compare(const struct options *o, struct cli_input *in, struct vmf_source *src,
+    struct vmf_digests *list, struct vmf_error *err)
+{
+	struct vmf_package_reader_options ropts = reader_options(o);
+	struct differ d = {.quiet = o->common.quiet};
+	struct vmf_package_differ differ = {.range = print_range, .ctx = &d};
+	char size[VMF_SIZE_TEXT];
+	struct vmf_geometry geo;
+	struct stat st;
+
+	if (stat(o->against, &st) < 0)
+		return vmf_fail_errno(err, VMF_IO, "%s", o->against);
+	/* What a larger device has behind the disk is no part of it. */
+	differ.exact = S_ISREG(st.st_mode);
+	if (vmf_package_verify_disk(cli_input_in(in), &ropts, o->disk, list,
+		&geo, &o->engine, err) < 0)
+		return vmf_wrap(err, "%s", in->fd.name);
+	if (vmf_package_compare(src, list, &geo, &differ, &o->engine, err) < 0)
+		return -1;
+	if (d.bytes > 0)
+		return vmf_fail(err, VMF_INTEGRITY,
+		    "%s: differs from the disk in %s, in ranges of %s",
+		    o->against, in->fd.name, vmf_format_size(d.bytes, size));
+	if (o->common.verbose > 0)
+		cli_say("%s: holds what the disk in %s does", o->against,
+		    in->fd.name);
+	return 0;
+}
+
+static int
+verify_against(
+    const struct options *o, struct cli_input *in, struct vmf_error *err)
+{
+	static const struct vmf_source_options plain;
+	struct vmf_digests *list = NULL;
+	struct vmf_source *src;
+	int rc = -1;
+
+	if (in->kind != CLI_PACKAGE)
+		return vmf_fail(err, VMF_INTEGRITY,
+		    "%s: is a stream; --against needs a package", in->fd.name);
+	src = vmf_source_open(o->against, &plain, err);
+	if (src != NULL)
+		list = vmf_digests_new(o->scratch, err);
+	if (list != NULL)
+		rc = compare(o, in, src, list, err);
+	vmf_digests_free(list);
+	vmf_source_free(src);
+	return rc;
+}
+
+/* --- verdicts */
 
 static int
 verify_package(
     const struct options *o, struct cli_input *in, struct vmf_error *err)
 {
-	struct vmf_package_reader_options ropts = {.scratch = o->scratch,
-	    .expect = o->expects ? o->expect : NULL,
-	    .key = o->key};
+	struct vmf_package_reader_options ropts = reader_options(o);
 	char size[VMF_SIZE_TEXT], stored[VMF_SIZE_TEXT];
 	struct vmf_package_summary sum;
 
 	if (vmf_package_verify(
-		cli_input_in(in), &ropts, &o->engine, &sum, err) < 0)
+		cli_input_in(in), &ropts, &o->engine, &sum, err) < 0) {
+		if (err->class == VMF_INTEGRITY)
+			find_damage(o, in, err);
 		return -1;
+	}
 	if (!o->common.quiet)
 		printf("%s: package is whole: disks of %s, stored in %s%s\n",
 		    in->fd.name, vmf_format_size(sum.size, size),
@@ -170,10 +343,14 @@ run(struct options *o, struct vmf_error *err)
 	}
 	cli_progress_start(
 	    o->engine.progress, o->progress, o->common.quiet, "verified");
-	rc = in.kind == CLI_PACKAGE ? verify_package(o, &in, err)
-				    : verify_stream(o, &in, err);
+	if (o->against != NULL)
+		rc = verify_against(o, &in, err);
+	else if (in.kind == CLI_PACKAGE)
+		rc = verify_package(o, &in, err);
+	else
+		rc = verify_stream(o, &in, err);
 	cli_progress_stop();
-	if (rc < 0 && err->class == VMF_INTEGRITY)
+	if (rc < 0 && o->against == NULL && err->class == VMF_INTEGRITY)
 		vmf_wrap(err, "%s", in.fd.name);
 out:
 	cli_input_close(&in);

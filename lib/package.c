@@ -343,16 +343,34 @@ out:
 /* Check the image that r stands at, object by object. */
 static int
 verify_image(struct vmf_package_reader *r, const char *name,
-    const struct vmf_engine_options *options, struct vmf_error *err)
+    struct vmf_digests *list, const struct vmf_engine_options *options,
+    struct vmf_error *err)
 {
 	struct vmf_reader *reader =
 	    vmf_reader_open(vmf_package_reader_in(r), err);
 	int rc = -1;
 
 	if (reader != NULL)
-		rc = vmf_restore(reader, NULL, NULL, options, err);
+		rc = vmf_restore(reader, NULL, list, options, err);
 	vmf_reader_free(reader);
 	return rc < 0 ? vmf_wrap(err, "disk %s", name) : 0;
+}
+
+/* The rest of what r has; list (may be NULL) gets the digests of image. */
+static int
+verify_rest(struct vmf_package_reader *r, const struct vmf_package_image *image,
+    struct vmf_digests *list, const struct vmf_engine_options *options,
+    struct vmf_package_summary *summary, struct vmf_error *err)
+{
+	struct vmf_package_item item;
+	int more;
+
+	while ((more = vmf_package_reader_next(r, &item, err)) > 0)
+		if (item.image != NULL &&
+		    verify_image(r, item.image->name,
+			item.image == image ? list : NULL, options, err) < 0)
+			return -1;
+	return more < 0 ? -1 : vmf_package_reader_finish(r, summary, err);
 }
 
 int
@@ -362,18 +380,53 @@ vmf_package_verify(struct vmf_in in,
     struct vmf_package_summary *summary, struct vmf_error *err)
 {
 	struct vmf_package_reader *r = vmf_package_reader_open(in, ropts, err);
-	struct vmf_package_item item;
-	int rc = -1, more;
+	int rc;
 
 	if (r == NULL)
 		return -1;
-	while ((more = vmf_package_reader_next(r, &item, err)) > 0)
-		if (item.image != NULL &&
-		    verify_image(r, item.image->name, options, err) < 0)
-			goto out;
-	if (more == 0)
-		rc = vmf_package_reader_finish(r, summary, err);
-out:
+	rc = verify_rest(r, NULL, NULL, options, summary, err);
+	vmf_package_reader_free(r);
+	return rc;
+}
+
+static const struct vmf_package_image *
+find_disk(const struct vmf_package_info *info, const char *disk,
+    struct vmf_error *err)
+{
+	size_t i;
+
+	if (disk == NULL && info->nimages == 1)
+		return info->images;
+	for (i = 0; disk != NULL && i < info->nimages; i++)
+		if (strcmp(info->images[i].name, disk) == 0)
+			return &info->images[i];
+	if (disk != NULL)
+		vmf_fail(err, VMF_REFUSED, "has no disk %s", disk);
+	else if (info->nimages == 0)
+		vmf_fail(err, VMF_REFUSED, "has no disk");
+	else
+		vmf_fail(err, VMF_REFUSED,
+		    "has %zu disks; name one with --disk", info->nimages);
+	return NULL;
+}
+
+int
+vmf_package_verify_disk(struct vmf_in in,
+    const struct vmf_package_reader_options *ropts, const char *disk,
+    struct vmf_digests *list, struct vmf_geometry *geo,
+    const struct vmf_engine_options *options, struct vmf_error *err)
+{
+	struct vmf_package_reader *r = vmf_package_reader_open(in, ropts, err);
+	const struct vmf_package_image *image;
+	int rc = -1;
+
+	if (r == NULL)
+		return -1;
+	image = find_disk(vmf_package_reader_info(r), disk, err);
+	if (image != NULL) {
+		*geo = image->geo;
+		rc = verify_rest(r, image, list, options, NULL, err);
+	}
 	vmf_package_reader_free(r);
 	return rc;
 }

@@ -213,6 +213,31 @@ int vmf_package_verify(struct vmf_in in,
     const struct vmf_engine_options *options,
     struct vmf_package_summary *summary, struct vmf_error *err);
 
+/*
+ * Likewise, and keep the digests of one disk in list (the caller's, empty) and
+ * its geometry.  VMF_REFUSED: there is no such disk, or disk is NULL and there
+ * are more than one.
+ */
+int vmf_package_verify_disk(struct vmf_in in,
+    const struct vmf_package_reader_options *ropts, const char *disk,
+    struct vmf_digests *list, struct vmf_geometry *geo,
+    const struct vmf_engine_options *options, struct vmf_error *err);
+
+/*
+ * Compare what src has with them, chunk by chunk: range() is told every range
+ * that differs, ascending and joined, in the caller's thread.  What src lacks
+ * differs; what it has beyond the disk does so with exact only.
+ */
+struct vmf_package_differ {
+	int (*range)(
+	    void *ctx, uint64_t off, uint64_t len, struct vmf_error *err);
+	void *ctx;
+	bool exact;
+};
+int vmf_package_compare(struct vmf_source *src, struct vmf_digests *list,
+    const struct vmf_geometry *geo, const struct vmf_package_differ *differ,
+    const struct vmf_engine_options *options, struct vmf_error *err);
+
 /* --- placing */
 
 /* Where an image or file goes; path NULL: it is read, checked and dropped. */
