@@ -46,7 +46,8 @@ STATIC_LIB = $(BUILD)/libvmferry.a
 SHARED_LIB = $(BUILD)/libvmferry.so.$(SOVERSION)
 UNIT = $(BUILD)/tests/unit
 
-FORMATTED = $(wildcard lib/*.[ch] cmd/*.[ch] include/vmferry/*.h tests/*.[ch])
+FORMATTED = $(wildcard lib/*.[ch] cmd/*.[ch] include/vmferry/*.h tests/*.[ch] \
+	contrib/fuzz/*.[ch])
 
 all: $(TOOL_BIN) $(STATIC_LIB) $(SHARED_LIB)
 
@@ -84,6 +85,24 @@ unit-sanitized:
 	$(MAKE) BUILD=$(BUILD)/sanitized unit \
 	    CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
 
+# Each fuzz target for FUZZ_SECONDS (15), under ASan and UBSan, by clang.
+FUZZ = $(BUILD)/fuzz
+FUZZ_BIN := $(patsubst contrib/fuzz/%.c,$(FUZZ)/%,$(wildcard contrib/fuzz/*.c))
+FUZZ_CFLAGS = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
+	-fsanitize=fuzzer-no-link,address,undefined
+
+fuzz: deps
+	$(MAKE) fuzz-build
+	contrib/fuzz/run $(FUZZ)
+
+fuzz-build:
+	$(MAKE) BUILD=$(FUZZ) CC=clang CFLAGS="$(FUZZ_CFLAGS)" $(FUZZ)/libvmferry.a
+	$(MAKE) $(FUZZ_BIN)
+
+$(FUZZ)/fuzz_%: contrib/fuzz/fuzz_%.c contrib/fuzz/fuzz.h $(wildcard $(FUZZ)/libvmferry.a)
+	clang -std=c11 $(VMF_CPPFLAGS) $(WARNINGS) $(FUZZ_CFLAGS) -fsanitize=fuzzer \
+	    -pthread -o $@ $< $(FUZZ)/libvmferry.a $(PKG_LIBS)
+
 help:
 	@echo 'make              build tools and library into $(BUILD)/'
 	@echo 'make deps         install the Debian packages all of this needs (root)'
@@ -92,6 +111,7 @@ help:
 	@echo 'make check-fast   unit tests and short scenarios, under a minute'
 	@echo 'make unit         unit tests alone; SUITE="codec object" for some'
 	@echo 'make bench        speed beside what people use instead'
+	@echo 'make fuzz         readers of hostile files under a fuzzer; FUZZ_SECONDS=15'
 	@echo 'make lint         formatting, manuals, shell scripts'
 	@echo 'make install      below DESTDIR and PREFIX ($(PREFIX))'
 
@@ -149,7 +169,7 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all unit unit-sanitized help deps demo check check-fast bench format format-check \
+.PHONY: all unit unit-sanitized fuzz fuzz-build help deps demo check check-fast bench format format-check \
 	lint install clean
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(INSPECT_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_OBJ:.o=.d) $(TOOLS:%=$(BUILD)/cmd/%.d)
