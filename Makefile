@@ -4,7 +4,7 @@ SOVERSION = 0
 
 # The one list of tools: builds, tests, manuals and installs derive from it.
 TOOLS = vmf-dump vmf-restore vmf-pack vmf-unpack vmf-verify vmf-info \
-	vmf-send vmf-recv vmf-define vmf-inspect vmf-move
+	vmf-send vmf-recv vmf-define vmf-check vmf-inspect vmf-move
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin

@@ -79,11 +79,11 @@ _vmferry() {
 	fi
 	case ${tool##*/} in
 	vmf-pack) words=$(_vmferry_domains) ;;
-	vmf-move) words="$(_vmferry_domains) $(_vmferry_hosts)" ;;
+	vmf-check | vmf-move) words="$(_vmferry_domains) $(_vmferry_hosts)" ;;
 	*) mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }
 
 complete -o filenames -F _vmferry vmf-dump vmf-restore vmf-pack vmf-unpack \
-    vmf-verify vmf-info vmf-send vmf-recv vmf-define vmf-move
+    vmf-verify vmf-info vmf-send vmf-recv vmf-define vmf-check vmf-move
