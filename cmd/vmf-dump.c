@@ -1,5 +1,6 @@
 /* vmf-dump.c - a disk, partition, volume or image file to an image stream */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +17,9 @@
 static const char usage[] =
     "vmf-dump [-nqv] [-j jobs] [-o file] [-z level] [--bwlimit rate]\n"
     "                [--chunk size] [--flat] [--flatten] [--format format]\n"
-    "                [--id id] [--length size] [--live] "
-    "[--no-holes] [--offset size] [--partition number]\n"
-    "                [--progress mode] [--raw] [--skip map] [--skip-free]\n"
+    "                [--id id] [--length size] [--live] [--no-holes]\n"
+    "                [--offset size] [--partition number] [--progress mode]\n"
+    "                [--raw] [--rescue mapfile] [--skip map] [--skip-free]\n"
     "                [--snapshot] [--snapshot-size size] source\n";
 
 enum {
@@ -35,6 +36,7 @@ enum {
 	OPT_PARTITION,
 	OPT_PROGRESS,
 	OPT_RAW,
+	OPT_RESCUE,
 	OPT_SKIP,
 	OPT_SKIP_FREE,
 	OPT_SNAPSHOT,
@@ -59,6 +61,7 @@ static const struct option longs[] = {
     {"partition", required_argument, NULL, OPT_PARTITION},
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"raw", no_argument, NULL, OPT_RAW},
+    {"rescue", required_argument, NULL, OPT_RESCUE},
     {"skip", required_argument, NULL, OPT_SKIP},
     {"skip-free", no_argument, NULL, OPT_SKIP_FREE},
     {"snapshot", no_argument, NULL, OPT_SNAPSHOT},
@@ -137,6 +140,9 @@ parse_source_option(struct options *o, int opt)
 		if (cli_number("--partition", optarg, 1, 65535, &n) < 0)
 			return VMF_USAGE;
 		source->partition = (unsigned)n;
+		return 0;
+	case OPT_RESCUE:
+		o->origin.rescue = optarg;
 		return 0;
 	case OPT_SNAPSHOT:
 		o->origin.snapshot = true;
@@ -218,6 +224,8 @@ check_options(const struct options *o)
 	if (o->origin.format == VMF_QCOW2 && !o->origin.flatten && part)
 		return cli_misuse("a part of a qcow2 file is none; add "
 				  "--flatten");
+	if (o->origin.rescue != NULL && strcmp(o->path, "-") == 0)
+		return cli_misuse("--rescue is for a disk, not for a pipe");
 	if (o->origin.snapshot && strcmp(o->path, "-") == 0)
 		return cli_misuse("--snapshot is for a logical volume");
 	if (part && strcmp(o->path, "-") == 0)
@@ -305,8 +313,10 @@ dump(const struct options *o, struct input *in, struct vmf_out out,
 	struct vmf_rated rated = {
 	    .rate = o->rate, .progress = o->engine.progress, .out = out};
 	struct vmf_out limited = vmf_rated_out(&rated);
+	const struct vmf_extent *bad = NULL;
 	struct vmf_geometry geo;
 	struct vmf_writer *w;
+	uint32_t nbad = 0;
 	int rc = -1;
 
 	if (o->raw) {
@@ -323,8 +333,12 @@ dump(const struct options *o, struct input *in, struct vmf_out out,
 	if (w == NULL)
 		return -1;
 	if (vmf_dump(in->src, w, geo.chunk, &o->engine, err) == 0 &&
-	    finish_input(in, err) == 0 && vmf_writer_end(w, totals, err) == 0)
-		rc = 0;
+	    finish_input(in, err) == 0) {
+		if (in->origin != NULL)
+			bad = vmf_origin_bad(in->origin, &nbad);
+		vmf_writer_set_bad(w, bad, nbad);
+		rc = vmf_writer_end(w, totals, err);
+	}
 	vmf_writer_free(w);
 	return rc;
 }
@@ -386,6 +400,25 @@ dump_to_stdout(const struct options *o, struct input *in,
 }
 
 static void
+say_bad(const struct options *o, const struct input *in)
+{
+	const struct vmf_extent *bad;
+	uint64_t sum = 0;
+	uint32_t i, n = 0;
+
+	if (in->origin == NULL)
+		return;
+	bad = vmf_origin_bad(in->origin, &n);
+	for (i = 0; i < n; i++)
+		sum += bad[i].len;
+	if (n > 0)
+		cli_say("%s: degraded: %" PRIu64 " bytes in %" PRIu32
+			" places could not be read and are zeros; %s lists "
+			"them",
+		    o->path, sum, n, o->origin.rescue);
+}
+
+static void
 say_totals(const struct options *o, const struct vmf_totals *totals)
 {
 	char size[VMF_SIZE_TEXT], stored[VMF_SIZE_TEXT], zero[VMF_SIZE_TEXT];
@@ -424,6 +457,8 @@ run_dump(struct options *o, struct input *in, struct vmf_error *err)
 	cli_progress_stop();
 	if (rc < 0 && in->origin != NULL)
 		vmf_origin_explain(in->origin, err);
+	if (rc == 0)
+		say_bad(o, in);
 	if (rc == 0)
 		say_totals(o, &totals);
 	else if (err->class == VMF_STOPPED)

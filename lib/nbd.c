@@ -26,7 +26,10 @@ nbd_fail(struct vmf_error *err, enum vmf_class class, const char *what)
 	/* "nbd_pread: the cause" */
 	if (said != NULL)
 		cause = cause == NULL ? said : cause + 1 + (cause[1] == ' ');
-	return vmf_fail(err, class, "%s: %s", what, cause);
+	vmf_fail(err, class, "%s: %s", what, cause);
+	if (err != NULL)
+		err->errnum = nbd_get_errno();
+	return -1;
 }
 
 /* ---- the server -------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include <vmferry/lvm.h>
 #include <vmferry/origin.h>
 #include <vmferry/qcow2.h>
+#include <vmferry/rescue.h>
 
 struct vmf_origin {
 	const char *path; /* as asked for */
@@ -14,6 +15,8 @@ struct vmf_origin {
 	struct vmf_extents *map;
 	struct vmf_source *guard; /* of what a server reads for us */
 	struct vmf_source *src;
+	struct vmf_extent *bad; /* with rescue, after finish */
+	uint32_t nbad;
 	char note[256];
 };
 
@@ -127,6 +130,30 @@ is_uri(const char *path)
 	       strncmp(path, "nbd+unix://", 11) == 0;
 }
 
+static int
+open_path(struct vmf_origin *origin, struct vmf_error *err)
+{
+	const char *path = origin->path;
+
+	if (is_uri(path)) {
+		origin->src =
+		    vmf_source_uri(path, &origin->options.source, err);
+	} else {
+		path = prepare_volume(origin, err);
+		if (path == NULL)
+			return -1;
+		origin->src = open_source(origin, path, err);
+	}
+	if (origin->src != NULL && origin->options.rescue != NULL)
+		origin->src =
+		    vmf_rescue_open(origin->src, origin->options.rescue, err);
+	if (origin->src == NULL)
+		return -1;
+	if (origin->map != NULL)
+		vmf_source_add_map(origin->src, origin->map);
+	return 0;
+}
+
 struct vmf_origin *
 vmf_origin_open(const char *path, const struct vmf_origin_options *options,
     struct vmf_error *err)
@@ -139,22 +166,8 @@ vmf_origin_open(const char *path, const struct vmf_origin_options *options,
 	}
 	origin->path = path;
 	origin->options = *options;
-	if (is_uri(path)) {
-		origin->src = vmf_source_uri(path, &options->source, err);
-		if (origin->src == NULL)
-			goto fail;
+	if (open_path(origin, err) == 0)
 		return origin;
-	}
-	path = prepare_volume(origin, err);
-	if (path == NULL)
-		goto fail;
-	origin->src = open_source(origin, path, err);
-	if (origin->src == NULL)
-		goto fail;
-	if (origin->map != NULL)
-		vmf_source_add_map(origin->src, origin->map);
-	return origin;
-fail:
 	vmf_origin_free(origin);
 	return NULL;
 }
@@ -174,6 +187,10 @@ vmf_origin_note(const struct vmf_origin *origin)
 int
 vmf_origin_finish(struct vmf_origin *origin, struct vmf_error *err)
 {
+	if (origin->options.rescue != NULL &&
+	    vmf_rescue_finish(origin->src, &origin->bad, &origin->nbad, err) <
+		0)
+		return -1;
 	if (origin->guard != NULL &&
 	    vmf_source_unchanged(origin->guard, err) < 0)
 		return -1;
@@ -186,6 +203,13 @@ vmf_origin_finish(struct vmf_origin *origin, struct vmf_error *err)
 	vmf_source_free(origin->guard);
 	origin->src = origin->guard = NULL;
 	return vmf_snapshot_remove(origin->snap, err);
+}
+
+const struct vmf_extent *
+vmf_origin_bad(const struct vmf_origin *origin, uint32_t *n)
+{
+	*n = origin->nbad;
+	return origin->bad;
 }
 
 void
@@ -207,5 +231,6 @@ vmf_origin_free(struct vmf_origin *origin)
 	vmf_source_free(origin->guard);
 	vmf_extents_free(origin->map);
 	vmf_snapshot_free(origin->snap);
+	free(origin->bad);
 	free(origin);
 }

@@ -19,7 +19,8 @@ struct vmf_origin_options {
 	uint32_t format; /* of what is read: VMF_QCOW2, else raw */
 	bool flatten;	 /* of qcow2: what the guest sees, not the file */
 	bool snapshot;	 /* read a snapshot of the volume */
-	uint64_t snapshot_size;	       /* room in it, in bytes; 0: chosen */
+	uint64_t snapshot_size; /* room in it, in bytes; 0: chosen */
+	const char *rescue;	/* map of what cannot be read; NULL: fail */
 	struct vmf_progress *progress; /* borrowed; NULL: none */
 };
 
@@ -35,6 +36,9 @@ struct vmf_source *vmf_origin_source(struct vmf_origin *origin);
 const char *vmf_origin_note(const struct vmf_origin *origin);
 /* After the last read: was what was read sound?  Undo what was made. */
 int vmf_origin_finish(struct vmf_origin *origin, struct vmf_error *err);
+/* After finish: what could not be read, and is zeros; borrowed. */
+const struct vmf_extent *
+vmf_origin_bad(const struct vmf_origin *origin, uint32_t *n);
 /* After a failure: puts a better reason into err, if one is known. */
 void vmf_origin_explain(struct vmf_origin *origin, struct vmf_error *err);
 void vmf_origin_free(struct vmf_origin *origin); /* NULL-safe */
