@@ -26,6 +26,20 @@ struct job {
 
 /* --- checks */
 
+int
+vmf_package_wrap_disk(struct vmf_error *err, const char *name)
+{
+	static const char hint[] = "overwritten";
+	struct vmf_error was = *err;
+	size_t len = strlen(was.msg);
+
+	if (was.class == VMF_REFUSED && len >= strlen(hint) &&
+	    strcmp(was.msg + len - strlen(hint), hint) == 0)
+		vmf_fail(err, VMF_REFUSED, "%.900s (--overwrite %.64s)",
+		    was.msg, name);
+	return vmf_wrap(err, "disk %s", name);
+}
+
 static int
 check_new(const char *path, struct vmf_error *err)
 {
@@ -87,8 +101,8 @@ open_targets(struct job *job, struct vmf_error *err)
 		job->sinks[i] = vmf_sink_open(
 		    t->path, &job->info->images[i].geo, &options, err);
 		if (job->sinks[i] == NULL)
-			return vmf_wrap(
-			    err, "disk %s", job->info->images[i].name);
+			return vmf_package_wrap_disk(
+			    err, job->info->images[i].name);
 	}
 	return 0;
 }

@@ -329,7 +329,7 @@ vmf_place_check_targets(struct vmf_place *place, struct vmf_error *err)
 		sink = vmf_sink_open(
 		    place->images[i].path, &info->images[i].geo, &o, err);
 		if (sink == NULL)
-			return vmf_wrap(err, "disk %s", info->images[i].name);
+			return vmf_package_wrap_disk(err, info->images[i].name);
 		vmf_sink_free(sink);
 	}
 	for (i = 0; i < info->nfiles; i++)

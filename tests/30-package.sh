@@ -113,7 +113,7 @@ for from in web.vmf.tar -; do
 	ok "disks and NVRAM come back, from '$from'"
 done
 expect 3 vmf-unpack --dir back --map-path "$tmp/VARS.fd=$tmp/back/VARS2.fd" web.vmf.tar
-expect_line 'vda.*exists already'
+expect_line 'vda.*exists already.*--overwrite vda'
 [[ ! -e back/VARS2.fd ]]
 rm back/*.img
 expect 3 vmf-unpack --dir back --map-path "$tmp/VARS.fd=$tmp/back/VARS.fd" web.vmf.tar

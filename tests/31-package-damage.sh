@@ -96,7 +96,7 @@ loop_attach disk
 before=$(sha "$loop")
 
 expect 3 vmf-unpack -q --map "vda=$loop" web.vmf.tar
-expect_line "$loop"
+expect_line "$loop.*--overwrite vda"
 mkdir mnt
 mount "$loop" mnt
 expect 3 vmf-unpack -q --map "vda=$loop" --overwrite vda web.vmf.tar

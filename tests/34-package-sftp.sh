@@ -24,7 +24,7 @@ cat >web.xml <<EOT
 </devices><test:runstate>5</test:runstate></domain></node>
 EOT
 id=000102030405060708090a0b0c0d0e0f
-pack=(vmf-pack -q -c "test://$tmp/web.xml" --chunk 64K --id $id)
+pack=(vmf-pack -q -c "test://$tmp/web.xml" --chunk 64K --id "$id")
 
 expect 0 "${pack[@]}" -o web.vmf.tar web
 expect 0 "${pack[@]}" -n -o "$url/web.vmf.tar" web

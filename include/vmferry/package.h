@@ -257,6 +257,10 @@ struct vmf_package_plan {
 	const char *scratch; /* NULL: /var/tmp */
 };
 
+/* Say that err is of this disk; returns -1.  Where it would have to be
+ * overwritten, the option is named that allows it. */
+int vmf_package_wrap_disk(struct vmf_error *err, const char *name);
+
 /*
  * Place what a reader just opened gives.  All targets are checked before any
  * is touched (VMF_REFUSED); files are new ones, 0600; every image is read back
