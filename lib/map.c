@@ -28,8 +28,14 @@ vmf_map_new(struct vmf_error *err)
 {
 	struct vmf_map *map = calloc(1, sizeof(*map));
 
-	if (map == NULL)
+	/* Never NULL, which nothing may be added to, not even 0. */
+	if (map != NULL)
+		map->rules = calloc(1, sizeof(*map->rules));
+	if (map == NULL || map->rules == NULL) {
 		no_memory(err);
+		vmf_map_free(map);
+		return NULL;
+	}
 	return map;
 }
 

@@ -361,6 +361,8 @@ no_rules_leave_nothing(void)
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(map);
 	CU_ASSERT_PTR_NULL(vmf_map_left(map, 0));
+	CU_ASSERT_FALSE(vmf_map_firmware_auto(map));
+	CU_ASSERT_PTR_NULL(vmf_map_unused(map, 0));
 	vmf_map_free(map);
 }
 
