@@ -283,15 +283,21 @@ find_free(struct run *run, const char *state, json_t *report,
 {
 	json_int_t size = json_integer_value(json_object_get(report, "size"));
 	json_t *extents = read_overlay(run, err);
-	int rc = -1;
+	int fd, rc = -1;
 
 	if (extents == NULL)
 		return -1;
 	*map =
 	    vmf_freemap_new(run->options->format, (uint64_t)size, state, err);
-	if (*map != NULL)
-		rc = vmf_inspect_free(
-		    extents, report, run->options->swap_is_free, *map, err);
+	fd = open(run->overlay, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		vmf_fail_errno(err, VMF_IO, "overlay");
+	else if (*map != NULL)
+		rc = vmf_inspect_free(extents, fd,
+		    run->options->format == VMF_RAW ? run->fd : -1, report,
+		    run->options->swap_is_free, *map, err);
+	if (fd >= 0)
+		close(fd);
 	json_decref(extents);
 	return rc < 0 ? vmf_wrap(err, "%s", run->path) : 0;
 }

@@ -47,9 +47,11 @@ int vmf_inspect_guest(const char *disk, const char *overlay,
 
 /*
  * Only the clean file systems' extents: overlay as `qemu-img map` tells of it
- * in extents, report as above.
+ * in extents, report as above.  overlay and disk are descriptors, disk -1 when
+ * it is no raw one.
  */
-int vmf_inspect_free(const json_t *extents, json_t *report, bool swap_is_free,
-    struct vmf_freemap *map, struct vmf_error *err);
+int
+vmf_inspect_free(const json_t *extents, int overlay, int disk, json_t *report,
+    bool swap_is_free, struct vmf_freemap *map, struct vmf_error *err);
 
 #endif

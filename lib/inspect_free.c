@@ -3,18 +3,21 @@
  *
  * In the overlay an extent that was trimmed is a zero of its own, one that was
  * written is data of its own.  File systems were mounted read-only, so data
- * means that one had to be repaired first: a journal was replayed, orphans
- * were removed.  What is free afterwards may be needed for the same repair by
- * the guest itself.  So nothing counts as free where that happened - in that
- * partition alone if a file system fills it, and in everything that is not
- * such a partition otherwise (volume groups and the like reach over several).
+ * that differs from the disk's means that one had to be repaired first: a
+ * journal was replayed, orphans were removed.  What is free afterwards may be
+ * needed for the same repair by the guest itself.  So nothing counts as free
+ * where that happened - in that partition alone if a file system fills it, and
+ * in everything that is not such a partition otherwise (volume groups and the
+ * like reach over several).
  *
- * NTFS is the exception: its driver has a flag to set, and frees nothing.
+ * XFS is the exception: it writes to its log and its superblock when nothing
+ * was to be done, too, and neither makes a block free.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <vmferry/io.h>
 #include <vmferry/units.h>
 
 #include "inspect.h"
@@ -22,9 +25,13 @@
 /* What names a swap area stays: its header, and more than it needs. */
 #define SWAP_HEAD VMF_MIB
 
+#define SECTOR 512
+#define BLOCK  4096
+
 struct region {
 	uint64_t off, len;
 	char type[32]; /* of the file system that fills it; else "" */
+	uint64_t log_off, log_len; /* of XFS: bytes from its beginning */
 	bool dirty;
 };
 
@@ -142,31 +149,104 @@ is_trimmed(const json_t *extent)
 	       !json_is_true(json_object_get(extent, "data"));
 }
 
-/* Extents end where it suits qcow2: one may reach over several regions. */
+static uint32_t
+get_be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
+	       (uint32_t)p[2] << 8 | p[3];
+}
+
+/*
+ * Where the log is, from the superblock (xfs_format.h: sb_blocksize at 4,
+ * sb_logstart at 48, sb_agblocks at 84, sb_logblocks at 96, sb_agblklog at
+ * 124).  A guest that lies about it harms nobody but itself.
+ */
 static void
-mark_dirty(struct found *found, const json_t *extents)
+find_xfs_log(struct region *r, int disk)
+{
+	uint8_t sb[SECTOR];
+	uint64_t start, block, group;
+	unsigned shift;
+
+	if (strcmp(r->type, "xfs") != 0 ||
+	    vmf_pread_full(disk, sb, sizeof(sb), r->off, NULL) < 0 ||
+	    memcmp(sb, "XFSB", 4) != 0)
+		return;
+	block = get_be32(sb + 4);
+	start = (uint64_t)get_be32(sb + 48) << 32 | get_be32(sb + 52);
+	shift = sb[124];
+	if (start == 0 || shift > 31 || block > 65536 ||
+	    start >> shift > UINT32_MAX)
+		return;
+	group = (start >> shift) * get_be32(sb + 84);
+	start = group + (start & ((UINT64_C(1) << shift) - 1));
+	if (start > r->len / (block | 1))
+		return;
+	r->log_off = start * block;
+	r->log_len = get_be32(sb + 96) * block;
+}
+
+/* One sector of the overlay is another than the disk's. */
+static void
+mark_sector(struct found *found, uint64_t off)
+{
+	struct region *r = region_of(found, off);
+
+	if (!stands_alone(r))
+		found->rest_dirty = true;
+	else if (strcmp(r->type, "xfs") != 0 ||
+		 (off != r->off &&
+		     (off - r->off < r->log_off ||
+			 off - r->off - r->log_off >= r->log_len)))
+		r->dirty = true;
+}
+
+/* What the overlay has of its own, against what the disk has. */
+static int
+mark_extent(struct found *found, const json_t *extent, int overlay, int disk,
+    struct vmf_error *err)
+{
+	uint64_t off = number(extent, "start"), len = number(extent, "length");
+	uint64_t at = number(extent, "offset");
+	uint8_t ours[BLOCK], theirs[BLOCK];
+	size_t n, i;
+
+	if (len > found->size || off > found->size - len)
+		len = off < found->size ? found->size - off : 0;
+	for (; len > 0; len -= n, off += n, at += n) {
+		n = len < BLOCK ? (size_t)len : BLOCK;
+		if (vmf_pread_full(overlay, ours, n, at, err) < 0 ||
+		    vmf_pread_full(disk, theirs, n, off, err) < 0)
+			return -1;
+		for (i = 0; i < n; i += SECTOR)
+			if (memcmp(ours + i, theirs + i,
+				n - i < SECTOR ? n - i : SECTOR) != 0)
+				mark_sector(found, off + i);
+	}
+	return 0;
+}
+
+static int
+mark_dirty(struct found *found, const json_t *extents, int overlay, int disk,
+    struct vmf_error *err)
 {
 	const json_t *extent;
-	uint64_t off, end;
-	struct region *r;
-	size_t i, j;
+	size_t i;
 
+	for (i = 0; i < found->n; i++)
+		if (disk >= 0)
+			find_xfs_log(&found->regions[i], disk);
 	json_array_foreach(extents, i, extent)
 	{
 		if (!is_written(extent))
 			continue;
-		off = number(extent, "start");
-		end = off + number(extent, "length");
-		for (j = 0; j < found->n; j++) {
-			r = &found->regions[j];
-			if (off >= r->off + r->len || end <= r->off)
-				continue;
-			if (stands_alone(r))
-				r->dirty = strcmp(r->type, "ntfs") != 0;
-		}
-		if (!stands_alone(region_of(found, off)))
-			found->rest_dirty = true;
+		/* A container's bytes cannot be compared: take them for new. */
+		if (disk < 0)
+			mark_sector(found, number(extent, "start"));
+		else if (mark_extent(found, extent, overlay, disk, err) < 0)
+			return -1;
 	}
+	return 0;
 }
 
 static bool
@@ -196,6 +276,8 @@ note_dirty(const struct found *found, json_t *report)
 					       "device")) == 0)
 				r = &found->regions[j];
 		if (r == NULL ? !found->rest_dirty : is_trusted(found, r))
+			continue;
+		if (!json_is_true(json_object_get(fs, "trimmed")))
 			continue;
 		json_object_del(fs, "trimmed");
 		json_object_set_new(fs, "note",
@@ -265,8 +347,8 @@ collect_swap(const struct found *found, struct range *list)
 }
 
 int
-vmf_inspect_free(const json_t *extents, json_t *report, bool swap_is_free,
-    struct vmf_freemap *map, struct vmf_error *err)
+vmf_inspect_free(const json_t *extents, int overlay, int disk, json_t *report,
+    bool swap_is_free, struct vmf_freemap *map, struct vmf_error *err)
 {
 	struct found found = {0};
 	struct range *list = NULL;
@@ -275,7 +357,8 @@ vmf_inspect_free(const json_t *extents, json_t *report, bool swap_is_free,
 
 	if (find_regions(&found, report, err) < 0)
 		goto out;
-	mark_dirty(&found, extents);
+	if (mark_dirty(&found, extents, overlay, disk, err) < 0)
+		goto out;
 	note_dirty(&found, report);
 	/* Each border of a region cuts one extent at most, and swap areas come
 	 * on top. */

@@ -1,7 +1,7 @@
 /*
  * inspect_guest.c - see inspect.h: the child that drives libguestfs
  *
- * Every file system is mounted read-only.  That is what makes trimming safe:
+ * File systems are mounted read-only.  That is what makes trimming safe:
  * a clean one is then not written to, so what its driver calls free is free
  * for the disk as it is - and one that has to be written to, because it was
  * not unmounted or is hibernated, shows itself by that (inspect_free.c).
@@ -134,6 +134,16 @@ can_trim(const char *type)
 	       strcmp(type, "btrfs") == 0 || strcmp(type, "ntfs") == 0;
 }
 
+/* Not swap, nor a part of something else. */
+static bool
+is_filesystem(const char *type)
+{
+	return strcmp(type, "swap") != 0 && strcmp(type, "swsuspend") != 0 &&
+	       strcmp(type, "unknown") != 0 &&
+	       strcmp(type, "crypto_LUKS") != 0 &&
+	       strstr(type, "_member") == NULL;
+}
+
 /* Why something was not done, in libguestfs's words. */
 static void
 note(guestfs_h *g, json_t *fs)
@@ -196,9 +206,12 @@ filesystem(guestfs_h *g, const char *device, const char *type,
 	put_string(fs, "label", guestfs_vfs_label(g, device));
 	put_string(fs, "uuid", guestfs_vfs_uuid(g, device));
 	put_number(fs, "size", guestfs_blockdev_getsize64(g, device));
-	if (strcmp(type, "swap") == 0 || strcmp(type, "unknown") == 0)
+	if (!is_filesystem(type))
 		return fs;
-	if (guestfs_mount_ro(g, device, "/") == 0)
+	/* ntfs-3g trims only what it could write to, and yet writes nothing. */
+	if (guestfs_mount_options(g,
+		options->trim && strcmp(type, "ntfs") == 0 ? "" : "ro", device,
+		"/") == 0)
 		look_at_mounted(g, fs, type, options->trim);
 	else
 		note(g, fs);
@@ -213,18 +226,42 @@ filesystem(guestfs_h *g, const char *device, const char *type,
 	return fs;
 }
 
+/* Takes list. */
+static void
+add_filesystems(guestfs_h *g, json_t *all, char **list,
+    const struct vmf_inspect_options *options)
+{
+	char **p, *type;
+
+	for (p = list; p != NULL && *p != NULL; p++) {
+		type = guestfs_vfs_type(g, *p);
+		json_array_append_new(
+		    all, filesystem(g, *p,
+			     type != NULL && *type != '\0' ? type : "unknown",
+			     options));
+		free(type);
+	}
+	free_list(list);
+}
+
+/*
+ * guestfs_list_filesystems() is not asked: it mounts each btrfs for writing,
+ * to list its subvolumes, and a commit there makes blocks free that the disk
+ * as it is still needs.
+ */
 static json_t *
 filesystems(guestfs_h *g, const struct vmf_inspect_options *options)
 {
-	char **list = guestfs_list_filesystems(g), **p;
+	char **parts = guestfs_list_partitions(g);
 	json_t *all = json_array();
 
-	/* A btrfs is listed once more for each of its subvolumes. */
-	for (p = list; p != NULL && p[0] != NULL; p += 2)
-		if (strncmp(p[0], "/dev/", 5) == 0)
-			json_array_append_new(
-			    all, filesystem(g, p[0], p[1], options));
-	free_list(list);
+	if (parts == NULL || *parts == NULL) {
+		free_list(parts);
+		parts = guestfs_list_devices(g);
+	}
+	add_filesystems(g, all, parts, options);
+	add_filesystems(g, all, guestfs_list_md_devices(g), options);
+	add_filesystems(g, all, guestfs_lvs(g), options);
 	return all;
 }
 
