@@ -336,6 +336,7 @@ place_package(struct serve *s, struct vmf_package_reader *r,
 		vmf_place_uuid(place), vmf_place_name(place)) < 0 ||
 	    vmf_place_restore(place, r, &s->options->engine, &summary, err) < 0)
 		goto out;
+	placed = true;
 	for (i = 0; i < info->nimages; i++)
 		if (note_placed(s, vmf_place_image(place, i), err) < 0)
 			goto out;
