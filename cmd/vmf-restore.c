@@ -370,7 +370,7 @@ adapt_options(struct options *o, const struct vmf_target *target)
 {
 	if (!vmf_target_is_new(target))
 		return;
-	o->sink.overwrite = true;
+	o->sink.overwrite = o->sink.is_new = true;
 	if (vmf_target_is_zero(target))
 		o->sink.target_is_zero = true;
 	else

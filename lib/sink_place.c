@@ -20,6 +20,7 @@
 #include <vmferry/inuse.h>
 #include <vmferry/io.h>
 #include <vmferry/lock.h>
+#include <vmferry/lvm.h>
 #include <vmferry/signature.h>
 
 #include "sink_internal.h"
@@ -34,6 +35,7 @@ struct place {
 	uint64_t tail; /* [tail, size) likewise */
 	uint64_t hold; /* bytes zeroed at either end */
 	int held;      /* scratch file */
+	bool thin;     /* what is discarded has no blocks, and reads as zeros */
 };
 
 static uint64_t
@@ -217,6 +219,42 @@ zero_by_kernel(struct vmf_sink *sink, uint64_t len, uint64_t at)
 		   (off_t)at, (off_t)len) == 0;
 }
 
+static bool
+is_zero(const uint8_t *buf, size_t len)
+{
+	return len == 0 || (buf[0] == 0 && memcmp(buf, buf + 1, len - 1) == 0);
+}
+
+/*
+ * A thin volume gives its blocks back, where whole ones are discarded; zeros
+ * written to it would only take more.  What does not read as zeros then - the
+ * rest of a block, a pool that ignores discards - is written.
+ */
+static int
+zero_by_discard(
+    struct vmf_sink *sink, uint64_t len, uint64_t at, struct vmf_error *err)
+{
+	struct place *p = sink->self;
+	uint64_t range[2] = {at, len};
+	uint8_t *buf = vmf_direct_buffer(VMF_MIB);
+	size_t n;
+	int rc = 0;
+
+	if (buf == NULL)
+		return vmf_fail_errno(err, VMF_IO, "zeros");
+	ioctl(p->io.fd, BLKDISCARD, range);
+	for (; rc == 0 && len > 0; len -= n, at += n) {
+		n = (size_t)min_u64(len, VMF_MIB);
+		rc = vmf_direct_read_medium(&p->io, buf, n, at, err);
+		if (rc < 0 || is_zero(buf, n))
+			continue;
+		memset(buf, 0, n);
+		rc = vmf_direct_write(&p->io, buf, n, at, err);
+	}
+	free(buf);
+	return rc;
+}
+
 static int
 zero_range(
     struct vmf_sink *sink, uint64_t len, uint64_t off, struct vmf_error *err)
@@ -227,6 +265,8 @@ zero_range(
 	void *zeros;
 	int rc = 0;
 
+	if (len > 0 && p->thin)
+		return zero_by_discard(sink, len, at, err);
 	if (len == 0 || zero_by_kernel(sink, len, at))
 		return 0;
 	zeros = vmf_direct_buffer(VMF_MIB);
@@ -263,6 +303,8 @@ place_begin(struct vmf_sink *sink, struct vmf_error *err)
 	uint64_t hold = min_u64(p->hold, sink->room);
 	bool whole = p->base == 0 && sink->device;
 
+	if (sink->options.is_new && sink->options.target_is_zero)
+		return 0;
 	if (!whole)
 		hold = 0;
 	if (zero_range(sink, whole ? hold : p->head, 0, err) < 0 ||
@@ -396,7 +438,8 @@ settle_held(struct vmf_sink *sink, uint64_t off, uint64_t len, bool compare,
 		n = (size_t)min_u64(len, VMF_MIB);
 		memset(buf, 0, n);
 		rc = vmf_pread_full(p->held, buf, n, held_at(p, off), err);
-		if (rc == 0 && !compare)
+		/* Zeros are there since begin. */
+		if (rc == 0 && !compare && !is_zero(buf, n))
 			rc = vmf_direct_write(
 			    &p->io, buf, n, p->base + off, err);
 		if (rc < 0 || !compare)
@@ -460,6 +503,16 @@ static const struct vmf_sink_ops place_ops = {.begin = place_begin,
     .commit = place_commit,
     .close = place_close};
 
+static bool
+is_thin(const char *path)
+{
+	struct vmf_lv lv;
+	bool found = false;
+
+	return vmf_lvm_find(path, &lv, &found, NULL) == 0 && found &&
+	       lv.pool[0] != '\0';
+}
+
 int
 vmf_sink_place_open(struct vmf_sink *sink, const struct vmf_geometry *geo,
     struct vmf_error *err)
@@ -472,6 +525,7 @@ vmf_sink_place_open(struct vmf_sink *sink, const struct vmf_geometry *geo,
 	p->base = sink->options.off;
 	sink->ops = &place_ops;
 	sink->self = p;
+	p->thin = sink->device && is_thin(sink->name);
 	if (open_target(sink, err) < 0 || check_target(sink, geo, err) < 0)
 		return -1;
 	p->size = sink->size == VMF_SIZE_UNKNOWN ? sink->room : sink->size;

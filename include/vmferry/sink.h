@@ -23,9 +23,10 @@
 struct vmf_sink;
 
 struct vmf_sink_options {
-	bool overwrite;	      /* a file that exists, a device's signatures */
-	bool zero_tail;	      /* what a larger target has beyond the image */
-	bool target_is_zero;  /* it reads as zeros already: trust the caller */
+	bool overwrite;	     /* a file that exists, a device's signatures */
+	bool zero_tail;	     /* what a larger target has beyond the image */
+	bool target_is_zero; /* it reads as zeros already: trust the caller */
+	bool is_new; /* made for this image: there is nothing to invalidate */
 	bool accept_degraded; /* an image its source could not be read of */
 	bool any_size;	      /* an image of unknown size may go to a device */
 	bool in_place;	      /* write into the file that exists, no new one */
