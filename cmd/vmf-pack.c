@@ -19,7 +19,8 @@ static const char usage[] =
     "                [--accept-new] [--chunk size] [--disks names]\n"
     "                [--exclude names] [--id id] [--include-secrets]\n"
     "                [--meta-only] [--no-holes]\n"
-    "                [--progress mode] [--scratch dir] [--sign keyfile] domain\n";
+    "                [--progress mode] [--scratch dir] [--sign keyfile]\n"
+    "                [--timeout seconds] domain\n";
 
 enum {
 	OPT_CHUNK = CLI_OPT,

@@ -146,7 +146,8 @@ _port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 #	sshd_home	a home with .ssh/{id_ed25519,known_hosts,authorized_keys}
 #	sshd_ssh	array: an ssh command line that reaches it
 # The given lines come first, where sshd heeds them. sshd_stop ends it.
-# Commands run over it find the tools under test in PATH.
+# Commands run over it find the tools under test in PATH, and a home without
+# shell files: what this user's own do is nothing to us.
 # shellcheck disable=SC2034	# the variables are for the caller
 with_sshd() {
 	local dir i
@@ -179,7 +180,7 @@ with_sshd() {
 			UseDNS no
 			MaxStartups 64:30:100
 			MaxSessions 64
-			SetEnv "PATH=$PATH"
+			SetEnv "PATH=$PATH" "HOME=$sshd_home"
 			EOF
 			[[ "$*" == *Subsystem* ]] ||
 			    echo "Subsystem sftp /usr/lib/openssh/sftp-server"

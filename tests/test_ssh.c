@@ -260,6 +260,8 @@ start_sshd(void)
 	snprintf(text, sizeof(text),
 	    "Port %u\nListenAddress 127.0.0.1\nHostKey %s/a\n"
 	    "AuthorizedKeysFile %s/u.pub\nStrictModes no\nUsePAM no\n"
+	    /* no shell files of whoever runs this */
+	    "SetEnv HOME=/nonexistent\n"
 	    "UseDNS no\nPidFile none\nPermitRootLogin prohibit-password\n",
 	    port, path, path);
 	CU_ASSERT_EQUAL(vmf_write_file(test_path("sshd_config"), text,
@@ -517,8 +519,8 @@ a_lost_session_is_told_and_freed_at_once(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(exec);
 	/* The session is the listener's child, or a child of that one. */
 	snprintf(command, sizeof(command),
-	    "for p in $(pgrep -P %d); do pkill -KILL -P $p; kill -KILL $p; "
-	    "done",
+	    "kill -KILL $(for p in $(pgrep -P %d); do echo $p; pgrep -P $p; "
+	    "done)",
 	    (int)sshd);
 	CU_ASSERT_EQUAL(system(command), 0);
 	ASSERT_FAILS(

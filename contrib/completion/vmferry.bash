@@ -86,4 +86,5 @@ _vmferry() {
 }
 
 complete -o filenames -F _vmferry vmf-dump vmf-restore vmf-pack vmf-unpack \
-    vmf-verify vmf-info vmf-send vmf-recv vmf-define vmf-check vmf-move
+    vmf-verify vmf-info vmf-send vmf-recv vmf-define vmf-check vmf-move \
+    vmf-inspect
