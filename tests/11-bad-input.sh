@@ -63,7 +63,7 @@ file_tools() {
 		esac
 		case $f-$tool in
 		*/dir-* | nosuch-* | dir-*) ;;
-		*-vmf-dump | *-vmf-send) continue ;; # they take any file
+		*-vmf-dump | *-vmf-send | *-vmf-inspect) continue ;; # they take any file
 		# it tells what it can see, and does not read on
 		cut-vmf-info | package-vmf-info) continue ;;
 		esac
