@@ -8,16 +8,13 @@
 #include "mover.h"
 
 void
-mover_init(struct mover *m, struct vmf_progress *progress)
+mover_start(struct mover *m, const char *name, const char *usage)
 {
 	memset(m, 0, sizeof(*m));
-	m->progress = (struct cli_progress_mode){-2};
+	job_start(&m->job, name, usage);
 	m->loc.kind = VMF_LOCATION_HOST;
 	m->move.readback = true;
-	m->move.chunk = VMF_CHUNK_DEFAULT;
 	m->move.shutdown_timeout = 120;
-	vmf_engine_defaults(&m->move.engine);
-	m->move.engine.progress = progress;
 }
 
 static int
@@ -30,15 +27,6 @@ parse_words(struct mover *m, int opt)
 	case MOVER_OPT_ALLOW:
 		if (vmf_domain_allow(optarg, &m->move.allow, &err) < 0)
 			return cli_misuse("--allow: %s", err.msg);
-		return 0;
-	case MOVER_OPT_CHUNK:
-		if (cli_size("--chunk", optarg, VMF_CHUNK_MIN, VMF_CHUNK_MAX,
-			&n) < 0)
-			return VMF_USAGE;
-		if (!vmf_is_power_of_two(n))
-			return cli_misuse(
-			    "--chunk: '%s' is not a power of two", optarg);
-		m->move.chunk = (uint32_t)n;
 		return 0;
 	case MOVER_OPT_IDENTITY:
 		m->move.new_identity = strcmp(optarg, "new") == 0;
@@ -60,10 +48,6 @@ parse_words(struct mover *m, int opt)
 			return cli_misuse("--overwrite: too many");
 		m->overwrite[m->noverwrite++] = optarg;
 		return 0;
-	case MOVER_OPT_PROGRESS:
-		if (cli_parse_progress(optarg, &m->progress, &err) < 0)
-			return cli_misuse("%s", err.msg);
-		return 0;
 	case MOVER_OPT_SHUTDOWN_TIMEOUT:
 		if (cli_number("--shutdown-timeout", optarg, 1, 86400, &n) < 0)
 			return VMF_USAGE;
@@ -77,21 +61,9 @@ parse_words(struct mover *m, int opt)
 static int
 parse_switches(struct mover *m, int opt)
 {
-	uint64_t n;
-
 	switch (opt) {
 	case 'c':
 		m->connect = optarg;
-		return 0;
-	case 'j':
-		if (cli_number("-j", optarg, 1, VMF_JOBS_MAX, &n) < 0)
-			return VMF_USAGE;
-		m->move.engine.jobs = (unsigned)n;
-		return 0;
-	case 'z':
-		if (cli_number("-z", optarg, 0, VMF_LEVEL_MAX, &n) < 0)
-			return VMF_USAGE;
-		m->move.engine.level = (int)n;
 		return 0;
 	case MOVER_OPT_DEST_CONNECT:
 		m->dest_connect = optarg;
@@ -132,16 +104,19 @@ mover_option(int opt, struct mover *m)
 
 	if ((status = parse_words(m, opt)) >= 0 ||
 	    (status = parse_switches(m, opt)) >= 0 ||
-	    (status = remote_option(opt, optarg, &m->remote)) >= 0)
+	    (status = remote_option(opt, optarg, &m->remote)) >= 0 ||
+	    (status = cli_maps(opt, optarg, &m->move.map)) != -1)
 		return status;
-	return cli_maps(opt, optarg, &m->move.map);
+	return job_option(opt, &m->job);
 }
 
 int
 mover_check(struct mover *m)
 {
 	m->move.overwrite = m->noverwrite > 0 ? m->overwrite : NULL;
-	m->move.dry_run = m->common.dry_run;
+	m->move.dry_run = m->job.common.dry_run;
+	m->move.engine = m->job.engine;
+	m->move.chunk = m->job.chunk;
 	return cli_maps_check(m->move.map);
 }
 
@@ -175,7 +150,7 @@ mover_open(struct mover *m, const char *destination, struct vmf_error *err)
 	m->command = serve_command(m, err);
 	m->move.serve = m->command;
 	if (m->command == NULL || vmf_ssh_global_init(err) < 0 ||
-	    remote_resolve(&m->remote, &m->loc, m->move.engine.progress, err) <
+	    remote_resolve(&m->remote, &m->loc, m->job.engine.progress, err) <
 		0)
 		return NULL;
 	return vmf_ssh_open(&m->remote.ssh, err);

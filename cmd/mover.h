@@ -10,16 +10,15 @@
 #include <vmferry/location.h>
 #include <vmferry/move.h>
 
-#include "cli.h"
+#include "job.h"
 #include "maps.h"
 #include "remote.h"
 
-#define MOVER_SHORT CLI_SHORT REMOTE_SHORT "c:j:z:"
+#define MOVER_SHORT JOB_SHORT JOB_STREAM_SHORT REMOTE_SHORT "c:"
 
 /* Values far from those of the tools, and of maps. */
 enum {
 	MOVER_OPT_ALLOW = 512,
-	MOVER_OPT_CHUNK,
 	MOVER_OPT_DEST_CONNECT,
 	MOVER_OPT_IDENTITY,
 	MOVER_OPT_JSON,
@@ -28,7 +27,6 @@ enum {
 	MOVER_OPT_NO_READBACK,
 	MOVER_OPT_ON_FAILURE,
 	MOVER_OPT_OVERWRITE,
-	MOVER_OPT_PROGRESS,
 	MOVER_OPT_REMOTE_SUDO,
 	MOVER_OPT_REPLACE,
 	MOVER_OPT_SCRATCH,
@@ -39,12 +37,9 @@ enum {
 
 /* clang-format off */
 #define MOVER_LONG                                                            \
-	CLI_LONG, CLI_MAPS_LONG, REMOTE_LONG,                                  \
+	JOB_LONG, JOB_STREAM_LONG, CLI_MAPS_LONG, REMOTE_LONG,                 \
 	{"connect", required_argument, NULL, 'c'},                             \
-	{"jobs", required_argument, NULL, 'j'},                                \
-	{"compress", required_argument, NULL, 'z'},                            \
 	{"allow", required_argument, NULL, MOVER_OPT_ALLOW},                   \
-	{"chunk", required_argument, NULL, MOVER_OPT_CHUNK},                   \
 	{"dest-connect", required_argument, NULL, MOVER_OPT_DEST_CONNECT},     \
 	{"identity", required_argument, NULL, MOVER_OPT_IDENTITY},             \
 	{"json", no_argument, NULL, MOVER_OPT_JSON},                           \
@@ -53,7 +48,6 @@ enum {
 	{"no-readback", no_argument, NULL, MOVER_OPT_NO_READBACK},             \
 	{"on-failure", required_argument, NULL, MOVER_OPT_ON_FAILURE},         \
 	{"overwrite", required_argument, NULL, MOVER_OPT_OVERWRITE},           \
-	{"progress", required_argument, NULL, MOVER_OPT_PROGRESS},             \
 	{"remote-sudo", no_argument, NULL, MOVER_OPT_REMOTE_SUDO},             \
 	{"replace", no_argument, NULL, MOVER_OPT_REPLACE},                     \
 	{"scratch", required_argument, NULL, MOVER_OPT_SCRATCH},               \
@@ -66,8 +60,7 @@ enum {
 #define MOVER_OVERWRITE_MAX 64
 
 struct mover {
-	struct cli_common common;
-	struct cli_progress_mode progress;
+	struct job job;
 	struct remote remote;
 	struct vmf_move_options move;
 	const char *connect, *dest_connect;
@@ -80,9 +73,9 @@ struct mover {
 	char *command;
 };
 
-/* Defaults; progress is borrowed. */
-void mover_init(struct mover *m, struct vmf_progress *progress);
-/* 0: it was one of ours; -1: it was not; else it was wrong (said). */
+/* job_start(), and the defaults of a move. */
+void mover_start(struct mover *m, const char *name, const char *usage);
+/* An option of ours, or common to all tools: 0, or it was wrong (said). */
 int mover_option(int opt, struct mover *m);
 /* After the last option: 0, or the exit status (said). */
 int mover_check(struct mover *m);

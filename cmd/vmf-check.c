@@ -58,8 +58,6 @@ struct options {
 static int
 parse_option(struct options *o, int opt)
 {
-	int status;
-
 	if (opt == OPT_HOST) {
 		o->hosts = true;
 		return 0;
@@ -68,10 +66,7 @@ parse_option(struct options *o, int opt)
 		o->fit = optarg;
 		return 0;
 	}
-	status = mover_option(opt, &o->m);
-	if (status >= 0)
-		return status;
-	return cli_common(opt, &o->m.common) < 0 ? VMF_USAGE : 0;
+	return mover_option(opt, &o->m);
 }
 
 static int
@@ -177,7 +172,7 @@ print_text(const struct options *o, const struct vmf_check *rows, bool ready)
 		if ((int)strlen(row->what) > wide)
 			wide = (int)strlen(row->what);
 	for (i = 0; (row = vmf_check_row(rows, i)) != NULL; i++)
-		if (!o->m.common.quiet || row->verdict != VMF_CHECK_OK)
+		if (!o->m.job.common.quiet || row->verdict != VMF_CHECK_OK)
 			print_row(row, wide);
 	print_maps(rows);
 	if (o->destination != NULL)
@@ -360,8 +355,9 @@ check_package(struct options *o, struct vmf_check *rows, struct vmf_error *err)
 }
 
 static int
-run(struct options *o, struct vmf_error *err)
+run(void *ctx, struct vmf_error *err)
 {
+	struct options *o = ctx;
 	struct vmf_check *rows;
 	struct vmf_error first;
 	bool ready;
@@ -393,18 +389,11 @@ run(struct options *o, struct vmf_error *err)
 int
 main(int argc, char *argv[])
 {
-	static struct vmf_progress progress;
 	struct options o = {.hosts = false};
-	struct vmf_error err = {0};
-	int rc;
+	int status;
 
-	cli_start("vmf-check", usage);
-	mover_init(&o.m, &progress);
-	rc = parse(&o, argc, argv);
-	if (rc == 0) {
-		cli_signals(&progress);
-		rc = cli_end(run(&o, &err), &err);
-	}
+	mover_start(&o.m, "vmf-check", usage);
+	status = job_run(parse(&o, argc, argv), run, &o);
 	mover_clear(&o.m);
-	return rc;
+	return status;
 }

@@ -11,7 +11,7 @@
 #include <vmferry/origin.h>
 #include <vmferry/rate.h>
 
-#include "cli.h"
+#include "job.h"
 #include "skip.h"
 
 static const char usage[] =
@@ -23,9 +23,7 @@ static const char usage[] =
     "                [--snapshot] [--snapshot-size size] source\n";
 
 enum {
-	OPT_BWLIMIT = CLI_OPT,
-	OPT_CHUNK,
-	OPT_FLAT,
+	OPT_FLAT = CLI_OPT,
 	OPT_FLATTEN,
 	OPT_FORMAT,
 	OPT_ID,
@@ -34,7 +32,6 @@ enum {
 	OPT_NO_HOLES,
 	OPT_OFFSET,
 	OPT_PARTITION,
-	OPT_PROGRESS,
 	OPT_RAW,
 	OPT_RESCUE,
 	OPT_SKIP,
@@ -44,12 +41,10 @@ enum {
 };
 
 static const struct option longs[] = {
-    CLI_LONG,
-    {"jobs", required_argument, NULL, 'j'},
+    JOB_LONG,
+    JOB_BWLIMIT_LONG,
+    JOB_STREAM_LONG,
     {"output", required_argument, NULL, 'o'},
-    {"compress", required_argument, NULL, 'z'},
-    {"bwlimit", required_argument, NULL, OPT_BWLIMIT},
-    {"chunk", required_argument, NULL, OPT_CHUNK},
     {"flat", no_argument, NULL, OPT_FLAT},
     {"flatten", no_argument, NULL, OPT_FLATTEN},
     {"format", required_argument, NULL, OPT_FORMAT},
@@ -59,7 +54,6 @@ static const struct option longs[] = {
     {"no-holes", no_argument, NULL, OPT_NO_HOLES},
     {"offset", required_argument, NULL, OPT_OFFSET},
     {"partition", required_argument, NULL, OPT_PARTITION},
-    {"progress", required_argument, NULL, OPT_PROGRESS},
     {"raw", no_argument, NULL, OPT_RAW},
     {"rescue", required_argument, NULL, OPT_RESCUE},
     {"skip", required_argument, NULL, OPT_SKIP},
@@ -70,14 +64,10 @@ static const struct option longs[] = {
 };
 
 struct options {
-	struct cli_common common;
-	struct cli_progress_mode progress;
-	struct vmf_engine_options engine;
+	struct job job;
 	struct vmf_origin_options origin;
-	struct vmf_rate rate;
 	const char *path;
 	const char *output; /* NULL: standard output */
-	uint64_t chunk;
 	uint8_t id[VMF_ID_LEN];
 	const char *map; /* --skip; NULL: none given */
 	bool has_id;
@@ -93,16 +83,6 @@ parse_id(struct options *o, const char *s)
 	if (vmf_parse_id(s, o->id, &err) < 0)
 		return cli_misuse("--id: %s", err.msg);
 	o->has_id = true;
-	return 0;
-}
-
-static int
-parse_chunk(struct options *o, const char *s)
-{
-	if (cli_size("--chunk", s, VMF_CHUNK_MIN, VMF_CHUNK_MAX, &o->chunk) < 0)
-		return VMF_USAGE;
-	if (!vmf_is_power_of_two(o->chunk))
-		return cli_misuse("--chunk: '%s' is not a power of two", s);
 	return 0;
 }
 
@@ -154,46 +134,22 @@ parse_source_option(struct options *o, int opt)
 			   ? VMF_USAGE
 			   : 0;
 	default:
-		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+		return job_option(opt, &o->job);
 	}
 }
 
 static int
 parse_option(struct options *o, int opt)
 {
-	struct vmf_error err;
-	uint64_t n;
-
 	switch (opt) {
-	case 'j':
-		if (cli_number("-j", optarg, 1, VMF_JOBS_MAX, &n) < 0)
-			return VMF_USAGE;
-		o->engine.jobs = (unsigned)n;
-		return 0;
 	case 'o':
 		o->output = optarg;
 		return 0;
-	case 'z':
-		if (cli_number("-z", optarg, 0, VMF_LEVEL_MAX, &n) < 0)
-			return VMF_USAGE;
-		o->engine.level = (int)n;
-		return 0;
-	case OPT_BWLIMIT:
-		return cli_size("--bwlimit", optarg, 1, UINT64_MAX,
-			   &o->rate.rate) < 0
-			   ? VMF_USAGE
-			   : 0;
-	case OPT_CHUNK:
-		return parse_chunk(o, optarg);
 	case OPT_FLAT:
-		o->engine.flat = true;
+		o->job.engine.flat = true;
 		return 0;
 	case OPT_ID:
 		return parse_id(o, optarg);
-	case OPT_PROGRESS:
-		if (cli_parse_progress(optarg, &o->progress, &err) < 0)
-			return cli_misuse("%s", err.msg);
-		return 0;
 	case OPT_RAW:
 		o->raw = true;
 		return 0;
@@ -246,7 +202,7 @@ parse(struct options *o, int argc, char *argv[])
 {
 	int opt, status;
 
-	while ((opt = cli_getopt(argc, argv, CLI_SHORT "j:o:z:", longs)) != -1)
+	while ((opt = cli_getopt(argc, argv, JOB_SHORT "o:z:", longs)) != -1)
 		if ((status = parse_option(o, opt)) != 0)
 			return status;
 	if (argc - optind != 1)
@@ -273,7 +229,7 @@ open_input(const struct options *o, struct input *in, struct vmf_error *err)
 	if (strcmp(o->path, "-") == 0) {
 		in->is_pipe = true;
 		in->pipe = (struct vmf_pipe){
-		    STDIN_FILENO, "standard input", o->engine.progress};
+		    STDIN_FILENO, "standard input", o->job.engine.progress};
 		in->src = vmf_source_stream(
 		    vmf_in_pipe(&in->pipe), in->pipe.name, err);
 		return in->src == NULL ? -1 : 0;
@@ -284,7 +240,8 @@ open_input(const struct options *o, struct input *in, struct vmf_error *err)
 	in->src = vmf_origin_source(in->origin);
 	if (o->map == NULL && !o->skip_free)
 		return 0;
-	in->skip = skip_open(o->map, o->path, in->src, o->engine.progress, err);
+	in->skip =
+	    skip_open(o->map, o->path, in->src, o->job.engine.progress, err);
 	return in->skip == NULL ? -1 : 0;
 }
 
@@ -310,8 +267,9 @@ static int
 dump(const struct options *o, struct input *in, struct vmf_out out,
     struct vmf_totals *totals, struct vmf_error *err)
 {
-	struct vmf_rated rated = {
-	    .rate = o->rate, .progress = o->engine.progress, .out = out};
+	struct vmf_rated rated = {.rate = o->job.rate,
+	    .progress = o->job.engine.progress,
+	    .out = out};
 	struct vmf_out limited = vmf_rated_out(&rated);
 	const struct vmf_extent *bad = NULL;
 	struct vmf_geometry geo;
@@ -320,19 +278,19 @@ dump(const struct options *o, struct input *in, struct vmf_out out,
 	int rc = -1;
 
 	if (o->raw) {
-		if (vmf_copy(in->src, NULL, &limited, NULL, (uint32_t)o->chunk,
-			&o->engine, totals, err) < 0)
+		if (vmf_copy(in->src, NULL, &limited, NULL, o->job.chunk,
+			&o->job.engine, totals, err) < 0)
 			return -1;
 		return finish_input(in, err);
 	}
-	vmf_source_geometry(in->src, (uint32_t)o->chunk, &geo);
-	if (o->engine.flat)
+	vmf_source_geometry(in->src, o->job.chunk, &geo);
+	if (o->job.engine.flat)
 		geo.features |= VMF_FEATURE_FLAT;
 	w = vmf_writer_new(
 	    vmf_carrier_out(&limited), o->id, 0, &geo, NULL, err);
 	if (w == NULL)
 		return -1;
-	if (vmf_dump(in->src, w, geo.chunk, &o->engine, err) == 0 &&
+	if (vmf_dump(in->src, w, geo.chunk, &o->job.engine, err) == 0 &&
 	    finish_input(in, err) == 0) {
 		if (in->origin != NULL)
 			bad = vmf_origin_bad(in->origin, &nbad);
@@ -371,17 +329,17 @@ copy_to_file(struct options *o, struct input *in, struct vmf_totals *totals,
 	struct vmf_sink *sink;
 	int rc = -1;
 
-	vmf_source_geometry(in->src, (uint32_t)o->chunk, &geo);
+	vmf_source_geometry(in->src, o->job.chunk, &geo);
 	sink = vmf_sink_open(o->output, &geo, &new_file, err);
 	if (sink == NULL)
 		return -1;
-	o->engine.rate = &o->rate;
+	o->job.engine.rate = &o->job.rate;
 	if (vmf_sink_is_device(sink))
 		vmf_fail(err, VMF_REFUSED,
 		    "%s: is a device; vmf-restore --raw writes to it",
 		    o->output);
 	else if (vmf_sink_begin(sink, err) == 0 &&
-		 vmf_copy(in->src, sink, NULL, NULL, geo.chunk, &o->engine,
+		 vmf_copy(in->src, sink, NULL, NULL, geo.chunk, &o->job.engine,
 		     totals, err) == 0 &&
 		 finish_input(in, err) == 0)
 		rc = vmf_sink_commit(sink, totals->size, false, err);
@@ -394,7 +352,7 @@ dump_to_stdout(const struct options *o, struct input *in,
     struct vmf_totals *totals, struct vmf_error *err)
 {
 	struct vmf_pipe to = {
-	    STDOUT_FILENO, "standard output", o->engine.progress};
+	    STDOUT_FILENO, "standard output", o->job.engine.progress};
 
 	return dump(o, in, vmf_out_pipe(&to), totals, err);
 }
@@ -423,9 +381,9 @@ say_totals(const struct options *o, const struct vmf_totals *totals)
 {
 	char size[VMF_SIZE_TEXT], stored[VMF_SIZE_TEXT], zero[VMF_SIZE_TEXT];
 	char root[2 * VMF_SHA_LEN + 1], flat[2 * VMF_SHA_LEN + 1];
-	uint64_t zeros = totals->zero_chunks * o->chunk;
+	uint64_t zeros = totals->zero_chunks * o->job.chunk;
 
-	if (o->common.verbose == 0)
+	if (o->job.common.verbose == 0)
 		return;
 	vmf_hex(totals->root, VMF_SHA_LEN, root);
 	vmf_hex(totals->flat, VMF_SHA_LEN, flat);
@@ -435,19 +393,20 @@ say_totals(const struct options *o, const struct vmf_totals *totals)
 	cli_say("%s: %s, of which %s zeros%s%s%s%s%s%s", o->path, size, zero,
 	    o->raw ? "" : "; stored in ", o->raw ? "" : stored,
 	    o->raw ? "" : "; root ", o->raw ? "" : root,
-	    o->engine.flat ? "; SHA-256 " : "", o->engine.flat ? flat : "");
+	    o->job.engine.flat ? "; SHA-256 " : "",
+	    o->job.engine.flat ? flat : "");
 }
 
 static int
 run_dump(struct options *o, struct input *in, struct vmf_error *err)
 {
-	struct vmf_progress *progress = o->engine.progress;
+	struct vmf_progress *progress = o->job.engine.progress;
 	struct vmf_totals totals;
 	int rc;
 
 	if (vmf_source_size(in->src) != VMF_SIZE_UNKNOWN)
 		atomic_store(&progress->total, vmf_source_size(in->src));
-	cli_progress_start(progress, o->progress, o->common.quiet, "dumped");
+	job_meter(&o->job, "dumped");
 	if (o->output == NULL)
 		rc = dump_to_stdout(o, in, &totals, err);
 	else if (o->raw)
@@ -467,12 +426,14 @@ run_dump(struct options *o, struct input *in, struct vmf_error *err)
 }
 
 static int
-run(struct options *o, struct vmf_error *err)
+run(void *ctx, struct vmf_error *err)
 {
+	struct options *o = ctx;
 	struct input in = {0};
 	int rc = 0;
 
-	if (o->output == NULL && !o->common.dry_run && cli_data_stdout(err) < 0)
+	if (o->output == NULL && !o->job.common.dry_run &&
+	    cli_data_stdout(err) < 0)
 		return -1;
 	if (!o->has_id && vmf_id_random(o->id, err) < 0)
 		return -1;
@@ -481,9 +442,9 @@ run(struct options *o, struct vmf_error *err)
 		return -1;
 	}
 	if (in.origin != NULL && vmf_origin_note(in.origin) != NULL &&
-	    !o->common.quiet)
+	    !o->job.common.quiet)
 		cli_say("%s", vmf_origin_note(in.origin));
-	if (!o->common.dry_run)
+	if (!o->job.common.dry_run)
 		rc = run_dump(o, &in, err);
 	close_input(&in);
 	return rc;
@@ -492,17 +453,9 @@ run(struct options *o, struct vmf_error *err)
 int
 main(int argc, char *argv[])
 {
-	static struct vmf_progress progress;
-	struct options o = {.progress = {-2}, .chunk = VMF_CHUNK_DEFAULT};
-	struct vmf_error err = {0};
-	int status;
+	struct options o = {0};
 
-	cli_start("vmf-dump", usage);
-	vmf_engine_defaults(&o.engine);
-	o.engine.progress = o.origin.progress = &progress;
-	status = parse(&o, argc, argv);
-	if (status != 0)
-		return status;
-	cli_signals(&progress);
-	return cli_end(run(&o, &err), &err);
+	job_start(&o.job, "vmf-dump", usage);
+	o.origin.progress = o.job.engine.progress;
+	return job_run(parse(&o, argc, argv), run, &o);
 }

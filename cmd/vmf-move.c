@@ -79,12 +79,9 @@ parse_verbs(struct options *o, int opt)
 static int
 parse_option(struct options *o, int opt)
 {
-	int status;
+	int status = parse_verbs(o, opt);
 
-	if ((status = parse_verbs(o, opt)) >= 0 ||
-	    (status = mover_option(opt, &o->m)) >= 0)
-		return status;
-	return cli_common(opt, &o->m.common) < 0 ? VMF_USAGE : 0;
+	return status >= 0 ? status : mover_option(opt, &o->m);
 }
 
 static int
@@ -128,9 +125,8 @@ on_stage(void *ctx, const char *stage, const char *detail)
 
 	cli_progress_stop();
 	if (strcmp(stage, "copy") == 0)
-		cli_progress_start(o->m.move.engine.progress, o->m.progress,
-		    o->m.common.quiet, "copied");
-	if (!o->m.common.quiet && !o->m.json)
+		job_meter(&o->m.job, "copied");
+	if (!o->m.job.common.quiet && !o->m.json)
 		cli_say("%s%s%s", stage, detail[0] == '\0' ? "" : ": ", detail);
 }
 
@@ -275,11 +271,11 @@ run_there(struct options *o, struct vmf_host *host, struct vmf_ssh *ssh,
 	rc = vmf_move(host, ssh, o->domain, &o->m.move, &report, err);
 	cli_progress_stop();
 	if (rc == 0) {
-		cli_maps_unused(o->m.move.map, o->m.common.quiet);
+		cli_maps_unused(o->m.move.map, o->m.job.common.quiet);
 		if (o->m.json)
 			rc = print_json(
 			    &report, o->m.move.dest, o->m.move.dry_run, err);
-		else if (!o->m.common.quiet)
+		else if (!o->m.job.common.quiet)
 			print_text(&report, o->m.move.dest, o->m.move.dry_run);
 	}
 	vmf_move_report_clear(&report);
@@ -304,8 +300,10 @@ connect_and_run(struct options *o, struct vmf_error *err)
 }
 
 static int
-run(struct options *o, struct vmf_error *err)
+run(void *ctx, struct vmf_error *err)
 {
+	struct options *o = ctx;
+
 	switch (o->verb) {
 	case OPT_SERVE:
 		return serve(o, err);
@@ -321,20 +319,13 @@ run(struct options *o, struct vmf_error *err)
 int
 main(int argc, char *argv[])
 {
-	static struct vmf_progress progress;
 	struct options o = {.verb = 0};
-	struct vmf_error err = {0};
-	int rc;
+	int status;
 
-	cli_start("vmf-move", usage);
-	mover_init(&o.m, &progress);
+	mover_start(&o.m, "vmf-move", usage);
 	o.m.move.stage = on_stage;
 	o.m.move.ctx = &o;
-	rc = parse(&o, argc, argv);
-	if (rc == 0) {
-		cli_signals(&progress);
-		rc = cli_end(run(&o, &err), &err);
-	}
+	status = job_run(parse(&o, argc, argv), run, &o);
 	mover_clear(&o.m);
-	return rc;
+	return status;
 }

@@ -9,7 +9,7 @@
 #include <vmferry/io.h>
 #include <vmferry/pack.h>
 
-#include "cli.h"
+#include "job.h"
 #include "remote.h"
 
 #define NAMES_MAX 256
@@ -23,42 +23,35 @@ static const char usage[] =
     "                [--timeout seconds] domain\n";
 
 enum {
-	OPT_CHUNK = CLI_OPT,
-	OPT_DISKS,
+	OPT_DISKS = CLI_OPT,
 	OPT_EXCLUDE,
 	OPT_ID,
 	OPT_INCLUDE_SECRETS,
 	OPT_META_ONLY,
 	OPT_NO_HOLES,
-	OPT_PROGRESS,
 	OPT_SCRATCH,
 	OPT_SIGN,
 };
 
 static const struct option longs[] = {
-    CLI_LONG,
+    JOB_LONG,
+    JOB_STREAM_LONG,
     REMOTE_LONG,
     {"connect", required_argument, NULL, 'c'},
-    {"jobs", required_argument, NULL, 'j'},
     {"output", required_argument, NULL, 'o'},
-    {"compress", required_argument, NULL, 'z'},
-    {"chunk", required_argument, NULL, OPT_CHUNK},
     {"disks", required_argument, NULL, OPT_DISKS},
     {"exclude", required_argument, NULL, OPT_EXCLUDE},
     {"id", required_argument, NULL, OPT_ID},
     {"include-secrets", no_argument, NULL, OPT_INCLUDE_SECRETS},
     {"meta-only", no_argument, NULL, OPT_META_ONLY},
     {"no-holes", no_argument, NULL, OPT_NO_HOLES},
-    {"progress", required_argument, NULL, OPT_PROGRESS},
     {"scratch", required_argument, NULL, OPT_SCRATCH},
     {"sign", required_argument, NULL, OPT_SIGN},
     {NULL, 0, NULL, 0},
 };
 
 struct options {
-	struct cli_common common;
-	struct cli_progress_mode progress;
-	struct vmf_engine_options engine;
+	struct job job;
 	struct remote remote;
 	struct vmf_location target; /* -o, standard output without */
 	struct vmf_pack_options pack;
@@ -85,19 +78,6 @@ parse_id(struct options *o, const char *s)
 	return 0;
 }
 
-static int
-parse_chunk(struct options *o, const char *s)
-{
-	uint64_t n;
-
-	if (cli_size("--chunk", s, VMF_CHUNK_MIN, VMF_CHUNK_MAX, &n) < 0)
-		return VMF_USAGE;
-	if (!vmf_is_power_of_two(n))
-		return cli_misuse("--chunk: '%s' is not a power of two", s);
-	o->pack.chunk = (uint32_t)n;
-	return 0;
-}
-
 /* "vda,vdb" at the end of a list; s is cut up in place. */
 static int
 parse_names(const char *option, char *s, const char *names[NAMES_MAX + 1])
@@ -120,30 +100,17 @@ static int
 parse_option(struct options *o, int opt)
 {
 	struct vmf_error err;
-	uint64_t n;
 	int rc;
 
 	switch (opt) {
 	case 'c':
 		o->uri = optarg;
 		return 0;
-	case 'j':
-		if (cli_number("-j", optarg, 1, VMF_JOBS_MAX, &n) < 0)
-			return VMF_USAGE;
-		o->engine.jobs = (unsigned)n;
-		return 0;
 	case 'o':
 		vmf_location_clear(&o->target);
 		if (vmf_location_parse(optarg, &o->target, &err) < 0)
 			return cli_misuse("-o: %s", err.msg);
 		return 0;
-	case 'z':
-		if (cli_number("-z", optarg, 0, VMF_LEVEL_MAX, &n) < 0)
-			return VMF_USAGE;
-		o->engine.level = (int)n;
-		return 0;
-	case OPT_CHUNK:
-		return parse_chunk(o, optarg);
 	case OPT_DISKS:
 		return parse_names("--disks", optarg, o->disks);
 	case OPT_EXCLUDE:
@@ -159,10 +126,6 @@ parse_option(struct options *o, int opt)
 	case OPT_NO_HOLES:
 		o->pack.source.no_holes = true;
 		return 0;
-	case OPT_PROGRESS:
-		if (cli_parse_progress(optarg, &o->progress, &err) < 0)
-			return cli_misuse("%s", err.msg);
-		return 0;
 	case OPT_SCRATCH:
 		o->pack.scratch = optarg;
 		return 0;
@@ -171,9 +134,7 @@ parse_option(struct options *o, int opt)
 		return 0;
 	default:
 		rc = remote_option(opt, optarg, &o->remote);
-		if (rc < 0)
-			rc = cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
-		return rc;
+		return rc >= 0 ? rc : job_option(opt, &o->job);
 	}
 }
 
@@ -182,8 +143,8 @@ parse(struct options *o, int argc, char *argv[])
 {
 	int opt, status;
 
-	while ((opt = cli_getopt(argc, argv,
-		    CLI_SHORT REMOTE_SHORT "c:j:o:z:", longs)) != -1)
+	while ((opt = cli_getopt(
+		    argc, argv, JOB_SHORT REMOTE_SHORT "c:o:z:", longs)) != -1)
 		if ((status = parse_option(o, opt)) != 0)
 			return status;
 	if (argc - optind != 1)
@@ -193,6 +154,7 @@ parse(struct options *o, int argc, char *argv[])
 		return cli_misuse(
 		    "--disks, --exclude and --meta-only exclude each other");
 	o->domain = argv[optind];
+	o->pack.chunk = o->job.chunk;
 	/* A list of no names is one too. */
 	if (o->disks[0] != NULL || o->meta_only)
 		o->pack.disks = o->disks;
@@ -214,7 +176,7 @@ write_file(const struct options *o, struct vmf_pack *pack,
 	if (nf == NULL)
 		return -1;
 	fd = (struct vmf_fd){vmf_newfile_fd(nf), path};
-	rc = vmf_pack_write(pack, vmf_out_fd(&fd), &o->engine, totals, err);
+	rc = vmf_pack_write(pack, vmf_out_fd(&fd), &o->job.engine, totals, err);
 	if (rc == 0)
 		rc = vmf_newfile_commit(nf, err);
 	vmf_newfile_free(nf);
@@ -230,23 +192,24 @@ write_remote(struct options *o, struct vmf_pack *pack,
     struct vmf_totals *totals, struct vmf_error *err)
 {
 	struct vmf_transfer_options transfer = {.ssh = &o->remote.ssh,
-	    .progress = o->engine.progress,
+	    .progress = o->job.engine.progress,
 	    .uncounted = true};
 	struct vmf_transfer_result result;
 	struct vmf_upload *up;
 	int rc;
 
-	if (o->common.dry_run)
+	if (o->job.common.dry_run)
 		return vmf_upload_check(
 		    &transfer, o->target.path, VMF_SIZE_UNKNOWN, err);
 	up = vmf_upload_open(&transfer, o->target.path, VMF_SIZE_UNKNOWN, err);
 	if (up == NULL)
 		return -1;
-	rc = vmf_pack_write(pack, vmf_upload_out(up), &o->engine, totals, err);
+	rc = vmf_pack_write(
+	    pack, vmf_upload_out(up), &o->job.engine, totals, err);
 	if (rc == 0)
 		rc = vmf_upload_commit(up, &result, err);
 	vmf_upload_free(up);
-	if (rc == 0 && !result.durable && !o->common.quiet)
+	if (rc == 0 && !result.durable && !o->job.common.quiet)
 		cli_say("%s: durability unconfirmed: the server cannot sync "
 			"files",
 		    o->target.text);
@@ -261,11 +224,12 @@ write_target(struct options *o, struct vmf_pack *pack,
 
 	if (o->target.kind == VMF_LOCATION_REMOTE)
 		return write_remote(o, pack, totals, err);
-	if (o->common.dry_run)
+	if (o->job.common.dry_run)
 		return 0;
 	if (o->target.kind == VMF_LOCATION_LOCAL)
 		return write_file(o, pack, totals, err);
-	return vmf_pack_write(pack, vmf_out_fd(&fd), &o->engine, totals, err);
+	return vmf_pack_write(
+	    pack, vmf_out_fd(&fd), &o->job.engine, totals, err);
 }
 
 static void
@@ -276,7 +240,7 @@ say_totals(const struct options *o, const struct vmf_pack *pack,
 	uint64_t sum = 0;
 	size_t i;
 
-	if (o->common.verbose == 0 || o->common.dry_run)
+	if (o->job.common.verbose == 0 || o->job.common.dry_run)
 		return;
 	for (i = 0; i < vmf_pack_info(pack)->nimages; i++)
 		sum += totals[i].stored;
@@ -294,9 +258,8 @@ write_package(struct options *o, struct vmf_pack *pack, struct vmf_error *err)
 
 	if (totals == NULL)
 		return vmf_fail_errno(err, VMF_IO, "%s", o->domain);
-	atomic_store(&o->engine.progress->total, vmf_pack_size(pack));
-	cli_progress_start(
-	    o->engine.progress, o->progress, o->common.quiet, "packed");
+	atomic_store(&o->job.engine.progress->total, vmf_pack_size(pack));
+	job_meter(&o->job, "packed");
 	rc = write_target(o, pack, totals, err);
 	cli_progress_stop();
 	if (rc == 0)
@@ -314,7 +277,7 @@ say_secrets(
 	struct vmf_domain *dom = NULL;
 	char *xml;
 
-	if (o->pack.secrets || o->common.quiet)
+	if (o->pack.secrets || o->job.common.quiet)
 		return 0;
 	xml = vmf_host_xml(host, o->domain, true, err);
 	if (xml != NULL)
@@ -337,7 +300,7 @@ say_contents(const struct options *o, const struct vmf_pack *pack)
 	char id[2 * VMF_ID_LEN + 1], size[VMF_SIZE_TEXT];
 	size_t i;
 
-	if (o->common.verbose == 0 && !o->common.dry_run)
+	if (o->job.common.verbose == 0 && !o->job.common.dry_run)
 		return;
 	vmf_hex(info->id, VMF_ID_LEN, id);
 	cli_say("%s: package %s", info->domain, id);
@@ -351,18 +314,20 @@ say_contents(const struct options *o, const struct vmf_pack *pack)
 }
 
 static int
-run(struct options *o, struct vmf_error *err)
+run(void *ctx, struct vmf_error *err)
 {
+	struct options *o = ctx;
 	struct vmf_host *host = NULL;
 	struct vmf_sign_key *key = NULL;
 	struct vmf_pack *pack = NULL;
 	int rc = -1;
 
-	if (o->target.kind == VMF_LOCATION_STDIO && !o->common.dry_run &&
+	if (o->target.kind == VMF_LOCATION_STDIO && !o->job.common.dry_run &&
 	    cli_data_stdout(err) < 0)
 		return -1;
 	if (o->target.kind == VMF_LOCATION_REMOTE &&
-	    remote_resolve(&o->remote, &o->target, o->engine.progress, err) < 0)
+	    remote_resolve(
+		&o->remote, &o->target, o->job.engine.progress, err) < 0)
 		goto out;
 	if (!o->has_id && vmf_id_random(o->id, err) < 0)
 		goto out;
@@ -391,20 +356,11 @@ out:
 int
 main(int argc, char *argv[])
 {
-	static struct vmf_progress progress;
-	struct options o = {
-	    .progress = {-2}, .pack = {.chunk = VMF_CHUNK_DEFAULT}};
-	struct vmf_error err = {0};
+	struct options o = {0};
 	int status;
 
-	cli_start("vmf-pack", usage);
-	vmf_engine_defaults(&o.engine);
-	o.engine.progress = &progress;
-	status = parse(&o, argc, argv);
-	if (status == 0) {
-		cli_signals(&progress);
-		status = cli_end(run(&o, &err), &err);
-	}
+	job_start(&o.job, "vmf-pack", usage);
+	status = job_run(parse(&o, argc, argv), run, &o);
 	vmf_location_clear(&o.target);
 	return status;
 }

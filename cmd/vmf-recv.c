@@ -10,7 +10,7 @@
 #include <vmferry/payload.h>
 #include <vmferry/transfer.h>
 
-#include "cli.h"
+#include "job.h"
 #include "remote.h"
 
 static const char usage[] =
@@ -20,30 +20,24 @@ static const char usage[] =
 
 enum {
 	OPT_AS_IS = CLI_OPT,
-	OPT_BWLIMIT,
 	OPT_OVERWRITE,
-	OPT_PROGRESS,
 	OPT_SESSIONS,
 };
 
 static const struct option longs[] = {
-    CLI_LONG,
+    JOB_LONG,
+    JOB_BWLIMIT_LONG,
     REMOTE_LONG,
-    {"jobs", required_argument, NULL, 'j'},
     {"as-is", no_argument, NULL, OPT_AS_IS},
-    {"bwlimit", required_argument, NULL, OPT_BWLIMIT},
     {"overwrite", no_argument, NULL, OPT_OVERWRITE},
-    {"progress", required_argument, NULL, OPT_PROGRESS},
     {"sessions", required_argument, NULL, OPT_SESSIONS},
     {NULL, 0, NULL, 0},
 };
 
 struct options {
-	struct cli_common common;
-	struct cli_progress_mode progress;
+	struct job job;
 	struct remote remote;
 	struct vmf_transfer_options transfer;
-	struct vmf_engine_options engine;
 	struct vmf_location source;
 	const char *file; /* NULL: standard output */
 	enum vmf_payload payload;
@@ -53,30 +47,15 @@ struct options {
 static int
 parse_option(struct options *o, int opt)
 {
-	struct vmf_error err;
 	uint64_t n;
 	int rc;
 
 	switch (opt) {
-	case 'j':
-		if (cli_number("-j", optarg, 1, VMF_JOBS_MAX, &n) < 0)
-			return VMF_USAGE;
-		o->engine.jobs = (unsigned)n;
-		return 0;
 	case OPT_AS_IS:
 		o->as_is = true;
 		return 0;
-	case OPT_BWLIMIT:
-		return cli_size("--bwlimit", optarg, 1024, UINT64_MAX / 2,
-			   &o->transfer.bwlimit) < 0
-			   ? VMF_USAGE
-			   : 0;
 	case OPT_OVERWRITE:
 		o->transfer.overwrite = true;
-		return 0;
-	case OPT_PROGRESS:
-		if (cli_parse_progress(optarg, &o->progress, &err) < 0)
-			return cli_misuse("%s", err.msg);
 		return 0;
 	case OPT_SESSIONS:
 		if (cli_number("--sessions", optarg, 1, VMF_SESSIONS_MAX, &n) <
@@ -86,9 +65,7 @@ parse_option(struct options *o, int opt)
 		return 0;
 	default:
 		rc = remote_option(opt, optarg, &o->remote);
-		if (rc < 0)
-			rc = cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
-		return rc;
+		return rc >= 0 ? rc : job_option(opt, &o->job);
 	}
 }
 
@@ -118,14 +95,15 @@ parse(struct options *o, int argc, char *argv[])
 	struct vmf_error err;
 	int opt, status;
 
-	while ((opt = cli_getopt(
-		    argc, argv, CLI_SHORT REMOTE_SHORT "j:", longs)) != -1)
+	while (
+	    (opt = cli_getopt(argc, argv, JOB_SHORT REMOTE_SHORT, longs)) != -1)
 		if ((status = parse_option(o, opt)) != 0)
 			return status;
 	if (argc - optind < 1)
 		return cli_misuse("no source given");
 	if (argc - optind > 2)
 		return cli_misuse("more than a source and a file");
+	o->transfer.bwlimit = o->job.rate.rate;
 	if (vmf_location_parse(argv[optind], &o->source, &err) < 0)
 		return cli_misuse("%s", err.msg);
 	if (o->source.kind != VMF_LOCATION_REMOTE)
@@ -146,7 +124,7 @@ receive(const struct options *o, struct vmf_download *down, int fd,
 	struct vmf_fd to = {fd, name};
 
 	return vmf_payload_copy(o->payload, vmf_download_in(down),
-	    vmf_out_fd(&to), &o->engine, o->transfer.progress, err);
+	    vmf_out_fd(&to), &o->job.engine, o->transfer.progress, err);
 }
 
 static int
@@ -172,7 +150,7 @@ check_file(const struct options *o, struct vmf_error *err)
 	struct stat st;
 
 	if (o->file == NULL)
-		return o->common.dry_run ? 0 : cli_data_stdout(err);
+		return o->job.common.dry_run ? 0 : cli_data_stdout(err);
 	if (lstat(o->file, &st) < 0)
 		return errno == ENOENT
 			   ? 0
@@ -198,7 +176,7 @@ say_result(const struct options *o, const struct vmf_download *down)
 	struct vmf_transfer_result result;
 	char size[VMF_SIZE_TEXT];
 
-	if (o->common.verbose == 0)
+	if (o->job.common.verbose == 0)
 		return;
 	vmf_download_result(down, &result);
 	cli_say("%s: %s received over %u %s", o->source.text,
@@ -216,12 +194,12 @@ transfer(struct options *o, struct vmf_error *err)
 	down = vmf_download_open(&o->transfer, o->source.path, err);
 	if (down == NULL)
 		return -1;
-	if (o->common.dry_run) {
+	if (o->job.common.dry_run) {
 		vmf_download_free(down);
 		return 0;
 	}
 	atomic_store(&progress->total, vmf_download_size(down));
-	cli_progress_start(progress, o->progress, o->common.quiet, "received");
+	job_meter(&o->job, "received");
 	rc = o->file != NULL
 		 ? receive_file(o, down, err)
 		 : receive(o, down, STDOUT_FILENO, "standard output", err);
@@ -233,8 +211,9 @@ transfer(struct options *o, struct vmf_error *err)
 }
 
 static int
-run(struct options *o, struct vmf_error *err)
+run(void *ctx, struct vmf_error *err)
 {
+	struct options *o = ctx;
 	int rc = -1;
 
 	if (check_file(o, err) < 0)
@@ -251,19 +230,12 @@ run(struct options *o, struct vmf_error *err)
 int
 main(int argc, char *argv[])
 {
-	static struct vmf_progress progress;
-	struct options o = {.progress = {-2}};
-	struct vmf_error err = {0};
+	struct options o = {0};
 	int status;
 
-	cli_start("vmf-recv", usage);
-	vmf_engine_defaults(&o.engine);
-	o.transfer.progress = &progress;
-	status = parse(&o, argc, argv);
-	if (status == 0) {
-		cli_signals(&progress);
-		status = cli_end(run(&o, &err), &err);
-	}
+	job_start(&o.job, "vmf-recv", usage);
+	o.transfer.progress = o.job.engine.progress;
+	status = job_run(parse(&o, argc, argv), run, &o);
 	vmf_location_clear(&o.source);
 	return status;
 }

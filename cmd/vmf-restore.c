@@ -13,7 +13,7 @@
 #include <vmferry/rate.h>
 #include <vmferry/target.h>
 
-#include "cli.h"
+#include "job.h"
 
 static const char usage[] =
     "vmf-restore [-nqv] [-c uri] [-j jobs] [--accept-degraded] [--bwlimit rate]\n"
@@ -24,13 +24,11 @@ static const char usage[] =
 
 enum {
 	OPT_ACCEPT_DEGRADED = CLI_OPT,
-	OPT_BWLIMIT,
 	OPT_FIX_GPT,
 	OPT_FORMAT,
 	OPT_NO_READBACK,
 	OPT_OFFSET,
 	OPT_OVERWRITE,
-	OPT_PROGRESS,
 	OPT_RAW,
 	OPT_SCRATCH,
 	OPT_SIZE,
@@ -39,17 +37,15 @@ enum {
 };
 
 static const struct option longs[] = {
-    CLI_LONG,
+    JOB_LONG,
+    JOB_BWLIMIT_LONG,
     {"connect", required_argument, NULL, 'c'},
-    {"jobs", required_argument, NULL, 'j'},
     {"accept-degraded", no_argument, NULL, OPT_ACCEPT_DEGRADED},
-    {"bwlimit", required_argument, NULL, OPT_BWLIMIT},
     {"fix-gpt", no_argument, NULL, OPT_FIX_GPT},
     {"format", required_argument, NULL, OPT_FORMAT},
     {"no-readback", no_argument, NULL, OPT_NO_READBACK},
     {"offset", required_argument, NULL, OPT_OFFSET},
     {"overwrite", no_argument, NULL, OPT_OVERWRITE},
-    {"progress", required_argument, NULL, OPT_PROGRESS},
     {"raw", no_argument, NULL, OPT_RAW},
     {"scratch", required_argument, NULL, OPT_SCRATCH},
     {"size", required_argument, NULL, OPT_SIZE},
@@ -59,11 +55,8 @@ static const struct option longs[] = {
 };
 
 struct options {
-	struct cli_common common;
-	struct cli_progress_mode progress;
-	struct vmf_engine_options engine;
+	struct job job;
 	struct vmf_sink_options sink;
-	struct vmf_rate rate;
 	const char *stream;
 	const char *target; /* as given */
 	const char *uri;    /* of libvirt, for pools */
@@ -102,39 +95,22 @@ parse_sink_option(struct options *o, int opt)
 		o->sink.zero_tail = true;
 		return 0;
 	default:
-		return cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
+		return job_option(opt, &o->job);
 	}
 }
 
 static int
 parse_option(struct options *o, int opt)
 {
-	struct vmf_error err;
-	uint64_t n;
-
 	switch (opt) {
 	case 'c':
 		o->uri = optarg;
 		return 0;
-	case 'j':
-		if (cli_number("-j", optarg, 1, VMF_JOBS_MAX, &n) < 0)
-			return VMF_USAGE;
-		o->engine.jobs = (unsigned)n;
-		return 0;
-	case OPT_BWLIMIT:
-		return cli_size("--bwlimit", optarg, 1, UINT64_MAX,
-			   &o->rate.rate) < 0
-			   ? VMF_USAGE
-			   : 0;
 	case OPT_FIX_GPT:
 		o->fix_gpt = true;
 		return 0;
 	case OPT_NO_READBACK:
 		o->no_readback = true;
-		return 0;
-	case OPT_PROGRESS:
-		if (cli_parse_progress(optarg, &o->progress, &err) < 0)
-			return cli_misuse("%s", err.msg);
 		return 0;
 	case OPT_RAW:
 		o->raw = true;
@@ -173,7 +149,7 @@ parse(struct options *o, int argc, char *argv[])
 {
 	int opt, status;
 
-	while ((opt = cli_getopt(argc, argv, CLI_SHORT "c:j:", longs)) != -1)
+	while ((opt = cli_getopt(argc, argv, JOB_SHORT "c:", longs)) != -1)
 		if ((status = parse_option(o, opt)) != 0)
 			return status;
 	if (argc - optind != 2)
@@ -214,7 +190,7 @@ say_tail(const struct options *o, const struct vmf_sink *sink,
 	    in->geo.chunk > 4 * VMF_MIB ? in->geo.chunk : 4 * VMF_MIB;
 	char zeroed[VMF_SIZE_TEXT];
 
-	if (o->common.quiet || !vmf_sink_is_device(sink) || tail == 0 ||
+	if (o->job.common.quiet || !vmf_sink_is_device(sink) || tail == 0 ||
 	    vmf_target_is_made(&o->where) || o->sink.in_place)
 		return;
 	if (o->sink.zero_tail || tail <= hold)
@@ -236,7 +212,7 @@ say_bad(const struct options *o, const struct vmf_reader *r)
 	for (i = 0; i < n; i++) {
 		vmf_reader_bad(r, i, &off, &len);
 		sum += len;
-		if (o->common.verbose > 0)
+		if (o->job.common.verbose > 0)
 			cli_say("%s: %" PRIu64 " bytes at offset %" PRIu64
 				" could not be read at the source",
 			    o->target, len, off);
@@ -275,12 +251,12 @@ restore(const struct options *o, struct input *in, struct vmf_sink *sink,
 
 	if (in->src != NULL) {
 		if (vmf_copy(in->src, sink, NULL, list, in->geo.chunk,
-			&o->engine, &totals, err) < 0)
+			&o->job.engine, &totals, err) < 0)
 			return -1;
 		in->size = totals.size;
 		return 0;
 	}
-	if (vmf_restore(in->r, sink, list, &o->engine, err) < 0)
+	if (vmf_restore(in->r, sink, list, &o->job.engine, err) < 0)
 		return -1;
 	in->size = vmf_reader_totals(in->r)->size;
 	return 0;
@@ -292,11 +268,10 @@ read_back(const struct options *o, const struct input *in,
 {
 	int rc;
 
-	atomic_store(&o->engine.progress->done, 0);
-	atomic_store(&o->engine.progress->zero, 0);
-	cli_progress_start(
-	    o->engine.progress, o->progress, o->common.quiet, "read back");
-	rc = vmf_readback(sink, list, in->geo.chunk, &o->engine, err);
+	atomic_store(&o->job.engine.progress->done, 0);
+	atomic_store(&o->job.engine.progress->zero, 0);
+	job_meter(&o->job, "read back");
+	rc = vmf_readback(sink, list, in->geo.chunk, &o->job.engine, err);
 	cli_progress_stop();
 	if (rc < 0 && err->class == VMF_STOPPED)
 		vmf_wrap(err, "%s", o->target);
@@ -315,8 +290,7 @@ fill_sink(const struct options *o, struct input *in, struct vmf_sink *sink,
 		return -1;
 	if (vmf_sink_begin(sink, err) < 0)
 		goto incomplete;
-	cli_progress_start(
-	    o->engine.progress, o->progress, o->common.quiet, "restored");
+	job_meter(&o->job, "restored");
 	rc = restore(o, in, sink, list, err);
 	cli_progress_stop();
 	if (rc < 0 && err->class == VMF_INTEGRITY && in->r != NULL)
@@ -346,20 +320,21 @@ fill_path(struct options *o, struct input *in, const char *path,
 	sink = vmf_sink_open(path, &in->geo, &o->sink, err);
 	if (sink == NULL)
 		return -1;
-	if (!o->common.dry_run) {
+	if (!o->job.common.dry_run) {
 		if (in->geo.size != VMF_SIZE_UNKNOWN)
-			atomic_store(&o->engine.progress->total, in->geo.size);
+			atomic_store(
+			    &o->job.engine.progress->total, in->geo.size);
 		rc = fill_sink(o, in, sink, err);
 	}
 	tail = vmf_sink_is_device(sink) && vmf_sink_size(sink) > in->size &&
 	       !o->sink.in_place;
-	if (rc == 0 && !o->common.dry_run) {
+	if (rc == 0 && !o->job.common.dry_run) {
 		say_tail(o, sink, in);
 		if (in->r != NULL)
 			say_bad(o, in->r);
 	}
 	vmf_sink_free(sink);
-	if (rc == 0 && !o->common.dry_run && o->fix_gpt && tail)
+	if (rc == 0 && !o->job.common.dry_run && o->fix_gpt && tail)
 		rc = vmf_partition_fix_gpt(path, err);
 	return rc;
 }
@@ -391,7 +366,7 @@ make_and_fill(struct options *o, struct input *in, struct vmf_host *host,
 	rc = fill_path(o, in, vmf_target_path(target), err);
 	if (rc == 0 && vmf_target_commit(target, err) < 0)
 		rc = -1;
-	if (rc == 0 && !o->common.quiet)
+	if (rc == 0 && !o->job.common.quiet)
 		cli_say("%s: is %s", o->target, vmf_target_name(target));
 	vmf_target_free(target);
 	return rc;
@@ -405,7 +380,7 @@ fill_target(struct options *o, struct input *in, struct vmf_error *err)
 
 	if (!vmf_target_is_made(&o->where))
 		return fill_path(o, in, o->target, err);
-	if (o->common.dry_run)
+	if (o->job.common.dry_run)
 		return 0;
 	if (o->where.kind == VMF_TARGET_POOL) {
 		host = vmf_host_open(o->uri, err);
@@ -454,7 +429,7 @@ open_raw(struct options *o, struct vmf_in from, struct input *in,
 	if (o->size != 0 && vmf_source_set_size(in->src, o->size, err) < 0)
 		return -1;
 	o->sink.any_size = true;
-	o->engine.rate = &o->rate;
+	o->job.engine.rate = &o->job.rate;
 	vmf_source_geometry(in->src, VMF_CHUNK_DEFAULT, &in->geo);
 	return 0;
 }
@@ -462,8 +437,8 @@ open_raw(struct options *o, struct vmf_in from, struct input *in,
 static int
 run_from(struct options *o, struct vmf_pipe *from, struct vmf_error *err)
 {
-	struct vmf_rated rated = {.rate = o->rate,
-	    .progress = o->engine.progress,
+	struct vmf_rated rated = {.rate = o->job.rate,
+	    .progress = o->job.engine.progress,
 	    .in = vmf_in_pipe(from)};
 	struct input in = {0};
 	int rc;
@@ -478,10 +453,11 @@ run_from(struct options *o, struct vmf_pipe *from, struct vmf_error *err)
 }
 
 static int
-run(struct options *o, struct vmf_error *err)
+run(void *ctx, struct vmf_error *err)
 {
+	struct options *o = ctx;
 	struct vmf_pipe in = {
-	    STDIN_FILENO, "standard input", o->engine.progress};
+	    STDIN_FILENO, "standard input", o->job.engine.progress};
 	int rc;
 
 	if (strcmp(o->stream, "-") != 0) {
@@ -502,17 +478,8 @@ run(struct options *o, struct vmf_error *err)
 int
 main(int argc, char *argv[])
 {
-	static struct vmf_progress progress;
-	struct options o = {.progress = {-2}};
-	struct vmf_error err = {0};
-	int status;
+	struct options o = {0};
 
-	cli_start("vmf-restore", usage);
-	vmf_engine_defaults(&o.engine);
-	o.engine.progress = &progress;
-	status = parse(&o, argc, argv);
-	if (status != 0)
-		return status;
-	cli_signals(&progress);
-	return cli_end(run(&o, &err), &err);
+	job_start(&o.job, "vmf-restore", usage);
+	return job_run(parse(&o, argc, argv), run, &o);
 }

@@ -10,7 +10,7 @@
 #include <vmferry/payload.h>
 #include <vmferry/transfer.h>
 
-#include "cli.h"
+#include "job.h"
 #include "remote.h"
 
 static const char usage[] =
@@ -22,33 +22,27 @@ static const char usage[] =
 
 enum {
 	OPT_AS_IS = CLI_OPT,
-	OPT_BWLIMIT,
 	OPT_DISCARD_PART,
 	OPT_OVERWRITE,
-	OPT_PROGRESS,
 	OPT_SESSIONS,
 };
 
 static const struct option longs[] = {
-    CLI_LONG,
+    JOB_LONG,
+    JOB_BWLIMIT_LONG,
     REMOTE_LONG,
-    {"jobs", required_argument, NULL, 'j'},
     {"compress", required_argument, NULL, 'z'},
     {"as-is", no_argument, NULL, OPT_AS_IS},
-    {"bwlimit", required_argument, NULL, OPT_BWLIMIT},
     {"discard-part", no_argument, NULL, OPT_DISCARD_PART},
     {"overwrite", no_argument, NULL, OPT_OVERWRITE},
-    {"progress", required_argument, NULL, OPT_PROGRESS},
     {"sessions", required_argument, NULL, OPT_SESSIONS},
     {NULL, 0, NULL, 0},
 };
 
 struct options {
-	struct cli_common common;
-	struct cli_progress_mode progress;
+	struct job job;
 	struct remote remote;
 	struct vmf_transfer_options transfer;
-	struct vmf_engine_options engine;
 	const char *file;
 	struct vmf_location target;
 	enum vmf_payload payload;
@@ -59,39 +53,21 @@ struct options {
 static int
 parse_option(struct options *o, int opt)
 {
-	struct vmf_error err;
 	uint64_t n;
 	int rc;
 
 	switch (opt) {
-	case 'j':
-		if (cli_number("-j", optarg, 1, VMF_JOBS_MAX, &n) < 0)
-			return VMF_USAGE;
-		o->engine.jobs = (unsigned)n;
-		return 0;
 	case 'z':
-		if (cli_number("-z", optarg, 0, VMF_LEVEL_MAX, &n) < 0)
-			return VMF_USAGE;
-		o->engine.level = (int)n;
 		o->compress = true;
-		return 0;
+		return job_option(opt, &o->job);
 	case OPT_AS_IS:
 		o->as_is = true;
 		return 0;
-	case OPT_BWLIMIT:
-		return cli_size("--bwlimit", optarg, 1024, UINT64_MAX / 2,
-			   &o->transfer.bwlimit) < 0
-			   ? VMF_USAGE
-			   : 0;
 	case OPT_DISCARD_PART:
 		o->transfer.discard_part = true;
 		return 0;
 	case OPT_OVERWRITE:
 		o->transfer.overwrite = true;
-		return 0;
-	case OPT_PROGRESS:
-		if (cli_parse_progress(optarg, &o->progress, &err) < 0)
-			return cli_misuse("%s", err.msg);
 		return 0;
 	case OPT_SESSIONS:
 		if (cli_number("--sessions", optarg, 1, VMF_SESSIONS_MAX, &n) <
@@ -101,9 +77,7 @@ parse_option(struct options *o, int opt)
 		return 0;
 	default:
 		rc = remote_option(opt, optarg, &o->remote);
-		if (rc < 0)
-			rc = cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
-		return rc;
+		return rc >= 0 ? rc : job_option(opt, &o->job);
 	}
 }
 
@@ -146,7 +120,7 @@ parse(struct options *o, int argc, char *argv[])
 	int opt, status;
 
 	while ((opt = cli_getopt(
-		    argc, argv, CLI_SHORT REMOTE_SHORT "j:z:", longs)) != -1)
+		    argc, argv, JOB_SHORT REMOTE_SHORT "z:", longs)) != -1)
 		if ((status = parse_option(o, opt)) != 0)
 			return status;
 	if (argc - optind < 1)
@@ -154,6 +128,7 @@ parse(struct options *o, int argc, char *argv[])
 	if (argc - optind > 2)
 		return cli_misuse("more than a file and a target");
 	o->file = argc - optind == 2 ? argv[optind] : "-";
+	o->transfer.bwlimit = o->job.rate.rate;
 	if (vmf_location_parse(argv[argc - 1], &o->target, &err) < 0)
 		return cli_misuse("%s", err.msg);
 	if (o->target.kind != VMF_LOCATION_REMOTE)
@@ -241,7 +216,7 @@ static int
 send_compressed(const struct options *o, struct vmf_source *src,
     struct vmf_out out, struct vmf_error *err)
 {
-	struct vmf_engine_options engine = o->engine;
+	struct vmf_engine_options engine = o->job.engine;
 	uint8_t id[VMF_ID_LEN];
 	struct vmf_geometry geo;
 	struct vmf_writer *w;
@@ -271,8 +246,8 @@ send_all(const struct options *o, struct vmf_source *src, struct vmf_upload *up,
 
 	if (o->compress)
 		return send_compressed(o, src, out, err);
-	if (vmf_payload_copy(
-		o->payload, in, out, &o->engine, o->transfer.progress, err) < 0)
+	if (vmf_payload_copy(o->payload, in, out, &o->job.engine,
+		o->transfer.progress, err) < 0)
 		return -1;
 	return vmf_source_unchanged(src, err);
 }
@@ -282,11 +257,11 @@ say_result(const struct options *o, const struct vmf_transfer_result *result)
 {
 	char size[VMF_SIZE_TEXT];
 
-	if (!result->durable && !o->common.quiet)
+	if (!result->durable && !o->job.common.quiet)
 		cli_say("%s: durability unconfirmed: the server cannot sync "
 			"files",
 		    o->target.text);
-	if (o->common.verbose > 0)
+	if (o->job.common.verbose > 0)
 		cli_say("%s: %s sent over %u %s", o->target.text,
 		    vmf_format_size(result->bytes, size), result->sessions,
 		    result->sessions == 1 ? "session" : "sessions");
@@ -302,7 +277,7 @@ transfer(struct options *o, struct vmf_source *src, struct vmf_error *err)
 	struct vmf_upload *up;
 	int rc = -1;
 
-	if (o->common.dry_run)
+	if (o->job.common.dry_run)
 		return vmf_upload_check(
 		    &o->transfer, o->target.path, size, err);
 	up = vmf_upload_open(&o->transfer, o->target.path, size, err);
@@ -310,7 +285,7 @@ transfer(struct options *o, struct vmf_source *src, struct vmf_error *err)
 		return -1;
 	if (size != VMF_SIZE_UNKNOWN)
 		atomic_store(&progress->total, size);
-	cli_progress_start(progress, o->progress, o->common.quiet, "sent");
+	job_meter(&o->job, "sent");
 	if (send_all(o, src, up, err) == 0)
 		rc = vmf_upload_commit(up, &result, err);
 	cli_progress_stop();
@@ -321,8 +296,9 @@ transfer(struct options *o, struct vmf_source *src, struct vmf_error *err)
 }
 
 static int
-run(struct options *o, struct vmf_error *err)
+run(void *ctx, struct vmf_error *err)
 {
+	struct options *o = ctx;
 	struct vmf_source *src = open_input(o, err);
 	int rc = -1;
 
@@ -341,19 +317,12 @@ run(struct options *o, struct vmf_error *err)
 int
 main(int argc, char *argv[])
 {
-	static struct vmf_progress progress;
-	struct options o = {.progress = {-2}};
-	struct vmf_error err = {0};
+	struct options o = {0};
 	int status;
 
-	cli_start("vmf-send", usage);
-	vmf_engine_defaults(&o.engine);
-	o.transfer.progress = &progress;
-	status = parse(&o, argc, argv);
-	if (status == 0) {
-		cli_signals(&progress);
-		status = cli_end(run(&o, &err), &err);
-	}
+	job_start(&o.job, "vmf-send", usage);
+	o.transfer.progress = o.job.engine.progress;
+	status = job_run(parse(&o, argc, argv), run, &o);
 	vmf_location_clear(&o.target);
 	return status;
 }

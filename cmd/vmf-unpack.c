@@ -8,9 +8,9 @@
 #include <vmferry/io.h>
 #include <vmferry/place.h>
 
-#include "cli.h"
 #include "extract.h"
 #include "input.h"
+#include "job.h"
 #include "maps.h"
 
 #define NAMES_MAX 256
@@ -42,17 +42,15 @@ enum {
 	OPT_NAME,
 	OPT_NO_READBACK,
 	OPT_OVERWRITE,
-	OPT_PROGRESS,
 	OPT_SCRATCH,
 	OPT_VERIFY_KEY,
 };
 
 static const struct option longs[] = {
-    CLI_LONG,
+    JOB_LONG,
     CLI_MAPS_LONG,
     REMOTE_LONG,
     {"connect", required_argument, NULL, 'c'},
-    {"jobs", required_argument, NULL, 'j'},
     {"output", required_argument, NULL, 'o'},
     {"allow", required_argument, NULL, OPT_ALLOW},
     {"define", no_argument, NULL, OPT_DEFINE},
@@ -64,16 +62,13 @@ static const struct option longs[] = {
     {"name", required_argument, NULL, OPT_NAME},
     {"no-readback", no_argument, NULL, OPT_NO_READBACK},
     {"overwrite", required_argument, NULL, OPT_OVERWRITE},
-    {"progress", required_argument, NULL, OPT_PROGRESS},
     {"scratch", required_argument, NULL, OPT_SCRATCH},
     {"verify-key", required_argument, NULL, OPT_VERIFY_KEY},
     {NULL, 0, NULL, 0},
 };
 
 struct options {
-	struct cli_common common;
-	struct cli_progress_mode progress;
-	struct vmf_engine_options engine;
+	struct job job;
 	struct remote remote;
 	struct vmf_place_options place;
 	struct vmf_package_reader_options reader;
@@ -117,17 +112,6 @@ map_dir(struct options *o, const char *dir)
 }
 
 static int
-parse_jobs(struct options *o, const char *s)
-{
-	uint64_t n;
-
-	if (cli_number("-j", s, 1, VMF_JOBS_MAX, &n) < 0)
-		return VMF_USAGE;
-	o->engine.jobs = (unsigned)n;
-	return 0;
-}
-
-static int
 parse_overwrite(struct options *o, const char *disk)
 {
 	if (o->noverwrite == NAMES_MAX)
@@ -162,15 +146,9 @@ parse_value(struct options *o, int opt)
 			return cli_misuse("--expect: %s", err.msg);
 		o->reader.expect = o->expect;
 		return 0;
-	case OPT_PROGRESS:
-		if (cli_parse_progress(optarg, &o->progress, &err) < 0)
-			return cli_misuse("%s", err.msg);
-		return 0;
 	default:
 		rc = remote_option(opt, optarg, &o->remote);
-		if (rc < 0)
-			rc = cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
-		return rc;
+		return rc >= 0 ? rc : job_option(opt, &o->job);
 	}
 }
 
@@ -185,8 +163,6 @@ parse_option(struct options *o, int opt)
 	case 'c':
 		o->uri = optarg;
 		return 0;
-	case 'j':
-		return parse_jobs(o, optarg);
 	case 'o':
 		o->output = optarg;
 		return 0;
@@ -228,7 +204,7 @@ parse(struct options *o, int argc, char *argv[])
 	int opt, status;
 
 	while ((opt = cli_getopt(
-		    argc, argv, CLI_SHORT REMOTE_SHORT "c:j:o:", longs)) != -1)
+		    argc, argv, JOB_SHORT REMOTE_SHORT "c:o:", longs)) != -1)
 		if ((status = parse_option(o, opt)) != 0)
 			return status;
 	if (argc - optind != 1)
@@ -250,7 +226,7 @@ parse(struct options *o, int argc, char *argv[])
 		o->output = NULL;
 	o->package = argv[optind];
 	o->place.overwrite = o->overwrite;
-	o->place.dry_run = o->common.dry_run;
+	o->place.dry_run = o->job.common.dry_run;
 	return cli_maps_check(o->place.map);
 }
 
@@ -262,7 +238,7 @@ say_targets(const struct options *o, const struct vmf_package_info *info,
 {
 	size_t i;
 
-	if (o->common.verbose == 0 && !o->common.dry_run)
+	if (o->job.common.verbose == 0 && !o->job.common.dry_run)
 		return;
 	for (i = 0; i < info->nimages; i++)
 		cli_say("disk %s: %s", info->images[i].name,
@@ -289,7 +265,7 @@ check_first(const struct options *o, struct cli_input *in,
 	if (place != NULL) {
 		rc = vmf_place_check_targets(place, err);
 		say_targets(o, vmf_package_reader_info(r), place);
-		cli_maps_unused(o->place.map, o->common.quiet);
+		cli_maps_unused(o->place.map, o->job.common.quiet);
 	}
 	vmf_place_free(place);
 	vmf_package_reader_free(r);
@@ -300,14 +276,14 @@ static int
 verify_first(
     const struct options *o, struct cli_input *in, struct vmf_error *err)
 {
-	struct vmf_progress *progress = o->engine.progress;
+	struct vmf_progress *progress = o->job.engine.progress;
 	int rc;
 
 	if (cli_input_rewind(in, err) < 0)
 		return -1;
-	cli_progress_start(progress, o->progress, o->common.quiet, "verified");
+	job_meter(&o->job, "verified");
 	rc = vmf_package_verify(
-	    cli_input_in(in), &o->reader, &o->engine, NULL, err);
+	    cli_input_in(in), &o->reader, &o->job.engine, NULL, err);
 	cli_progress_stop();
 	atomic_store(&progress->done, 0);
 	atomic_store(&progress->zero, 0);
@@ -328,7 +304,7 @@ hand_over(
 		return vmf_wrap(err, "%s", o->output);
 	if (o->place.define && vmf_place_define(place, NULL, err) < 0)
 		return -1;
-	if (!o->common.quiet)
+	if (!o->job.common.quiet)
 		cli_say("%s: %s", vmf_place_name(place),
 		    o->place.define	? "placed and defined"
 		    : o->output != NULL ? "placed"
@@ -354,11 +330,10 @@ place_reader(const struct options *o, struct vmf_package_reader *r,
 		return -1;
 	for (i = 0; i < info->nimages; i++)
 		total += info->images[i].geo.size;
-	atomic_store(
-	    &o->engine.progress->total, o->place.readback ? 2 * total : total);
-	cli_progress_start(
-	    o->engine.progress, o->progress, o->common.quiet, "restored");
-	rc = vmf_place_restore(place, r, &o->engine, NULL, err);
+	atomic_store(&o->job.engine.progress->total,
+	    o->place.readback ? 2 * total : total);
+	job_meter(&o->job, "restored");
+	rc = vmf_place_restore(place, r, &o->job.engine, NULL, err);
 	cli_progress_stop();
 	if (rc == 0)
 		rc = hand_over(o, place, err);
@@ -373,10 +348,10 @@ place_package(const struct options *o, struct cli_input *in,
 	struct vmf_package_reader *r;
 	int rc;
 
-	if (in->seekable || o->common.dry_run)
+	if (in->seekable || o->job.common.dry_run)
 		if (check_first(o, in, host, err) < 0)
 			return -1;
-	if (o->common.dry_run)
+	if (o->job.common.dry_run)
 		return 0;
 	if (in->seekable && verify_first(o, in, err) < 0)
 		return -1;
@@ -401,7 +376,7 @@ place_on_host(
 		return -1;
 	why = *err;
 	rc = place_package(o, in, host, err);
-	if (rc == 0 && host == NULL && !o->common.quiet)
+	if (rc == 0 && host == NULL && !o->job.common.quiet)
 		cli_say("no libvirt was asked whether a domain has these "
 			"disks already (%s)",
 		    why.msg);
@@ -410,8 +385,9 @@ place_on_host(
 }
 
 static int
-run(struct options *o, struct vmf_error *err)
+run(void *ctx, struct vmf_error *err)
 {
+	struct options *o = ctx;
 	struct vmf_sign_key *key = NULL;
 	struct cli_input in;
 	int rc = -1;
@@ -424,7 +400,7 @@ run(struct options *o, struct vmf_error *err)
 	}
 
 	if (cli_input_open_remote(
-		&in, o->package, &o->remote, o->engine.progress, err) < 0)
+		&in, o->package, &o->remote, o->job.engine.progress, err) < 0)
 		goto out;
 	if (in.kind == CLI_UNKNOWN) {
 		cli_input_unknown(&in, err);
@@ -439,8 +415,8 @@ run(struct options *o, struct vmf_error *err)
 	if (o->list)
 		rc = cli_list(&in, &o->reader, err);
 	else if (o->extract != NULL)
-		rc = cli_extract(
-		    &in, &o->reader, &o->engine, o->extract, o->output, err);
+		rc = cli_extract(&in, &o->reader, &o->job.engine, o->extract,
+		    o->output, err);
 	else
 		rc = place_on_host(o, &in, err);
 	if (rc < 0 && (err->class == VMF_INTEGRITY || o->extract != NULL))
@@ -454,20 +430,11 @@ out:
 int
 main(int argc, char *argv[])
 {
-	static struct vmf_progress progress;
-	static struct options o = {
-	    .progress = {-2}, .place = {.readback = true}};
-	struct vmf_error err = {0};
+	static struct options o = {.place = {.readback = true}};
 	int status;
 
-	cli_start("vmf-unpack", usage);
-	vmf_engine_defaults(&o.engine);
-	o.engine.progress = &progress;
-	status = parse(&o, argc, argv);
-	if (status == 0) {
-		cli_signals(&progress);
-		status = cli_end(run(&o, &err), &err);
-	}
+	job_start(&o.job, "vmf-unpack", usage);
+	status = job_run(parse(&o, argc, argv), run, &o);
 	vmf_map_free(o.place.map);
 	return status;
 }

@@ -10,8 +10,8 @@
 #include <vmferry/package.h>
 #include <vmferry/salvage.h>
 
-#include "cli.h"
 #include "input.h"
+#include "job.h"
 
 static const char usage[] =
     "vmf-verify [-qv] [-i keyfile] [-j jobs] [--accept-new] [--expect id]\n"
@@ -29,28 +29,23 @@ enum {
 	OPT_AGAINST = CLI_OPT,
 	OPT_DISK,
 	OPT_EXPECT,
-	OPT_PROGRESS,
 	OPT_SCRATCH,
 	OPT_VERIFY_KEY,
 };
 
 static const struct option longs[] = {
-    CLI_LONG,
+    JOB_LONG,
     REMOTE_LONG,
-    {"jobs", required_argument, NULL, 'j'},
     {"against", required_argument, NULL, OPT_AGAINST},
     {"disk", required_argument, NULL, OPT_DISK},
     {"expect", required_argument, NULL, OPT_EXPECT},
-    {"progress", required_argument, NULL, OPT_PROGRESS},
     {"scratch", required_argument, NULL, OPT_SCRATCH},
     {"verify-key", required_argument, NULL, OPT_VERIFY_KEY},
     {NULL, 0, NULL, 0},
 };
 
 struct options {
-	struct cli_common common;
-	struct cli_progress_mode progress;
-	struct vmf_engine_options engine;
+	struct job job;
 	struct remote remote;
 	const char *scratch;
 	const char *file;
@@ -66,15 +61,9 @@ static int
 parse_option(struct options *o, int opt)
 {
 	struct vmf_error err;
-	uint64_t n;
 	int rc;
 
 	switch (opt) {
-	case 'j':
-		if (cli_number("-j", optarg, 1, VMF_JOBS_MAX, &n) < 0)
-			return VMF_USAGE;
-		o->engine.jobs = (unsigned)n;
-		return 0;
 	case OPT_AGAINST:
 		o->against = optarg;
 		return 0;
@@ -86,10 +75,6 @@ parse_option(struct options *o, int opt)
 			return cli_misuse("--expect: %s", err.msg);
 		o->expects = true;
 		return 0;
-	case OPT_PROGRESS:
-		if (cli_parse_progress(optarg, &o->progress, &err) < 0)
-			return cli_misuse("%s", err.msg);
-		return 0;
 	case OPT_SCRATCH:
 		o->scratch = optarg;
 		return 0;
@@ -98,9 +83,7 @@ parse_option(struct options *o, int opt)
 		return 0;
 	default:
 		rc = remote_option(opt, optarg, &o->remote);
-		if (rc < 0)
-			rc = cli_common(opt, &o->common) < 0 ? VMF_USAGE : 0;
-		return rc;
+		return rc >= 0 ? rc : job_option(opt, &o->job);
 	}
 }
 
@@ -109,8 +92,8 @@ parse(struct options *o, int argc, char *argv[])
 {
 	int opt, status;
 
-	while ((opt = cli_getopt(
-		    argc, argv, CLI_SHORT REMOTE_SHORT "j:", longs)) != -1)
+	while (
+	    (opt = cli_getopt(argc, argv, JOB_SHORT REMOTE_SHORT, longs)) != -1)
 		if ((status = parse_option(o, opt)) != 0)
 			return status;
 	if (argc - optind != 1)
@@ -159,7 +142,7 @@ list_lost(
 		lost += vmf_salvage_chunks(s, i) - vmf_salvage_whole(s, i);
 		for (from = 0; vmf_salvage_lost(s, i, from, &off, &len);
 		     from = off + len)
-			if (ranges++ < RANGES_MAX && !o->common.quiet)
+			if (ranges++ < RANGES_MAX && !o->job.common.quiet)
 				printf("%s %" PRIu64 " %" PRIu64 "\n",
 				    info->images[i].name, off, len);
 	}
@@ -183,7 +166,7 @@ find_damage(
 
 	if (!in->seekable)
 		return;
-	s = vmf_salvage_open(in->fd.fd, o->engine.progress, &why);
+	s = vmf_salvage_open(in->fd.fd, o->job.engine.progress, &why);
 	if (s == NULL)
 		return;
 	if (vmf_salvage_run(s, &why) == 0)
@@ -216,7 +199,7 @@ compare(const struct options *o, struct cli_input *in, struct vmf_source *src,
     struct vmf_digests *list, struct vmf_error *err)
 {
 	struct vmf_package_reader_options ropts = reader_options(o);
-	struct differ d = {.quiet = o->common.quiet};
+	struct differ d = {.quiet = o->job.common.quiet};
 	struct vmf_package_differ differ = {.range = print_range, .ctx = &d};
 	char size[VMF_SIZE_TEXT];
 	struct vmf_geometry geo;
@@ -227,15 +210,16 @@ compare(const struct options *o, struct cli_input *in, struct vmf_source *src,
 	/* What a larger device has behind the disk is no part of it. */
 	differ.exact = S_ISREG(st.st_mode);
 	if (vmf_package_verify_disk(cli_input_in(in), &ropts, o->disk, list,
-		&geo, &o->engine, err) < 0)
+		&geo, &o->job.engine, err) < 0)
 		return vmf_wrap(err, "%s", in->fd.name);
-	if (vmf_package_compare(src, list, &geo, &differ, &o->engine, err) < 0)
+	if (vmf_package_compare(src, list, &geo, &differ, &o->job.engine, err) <
+	    0)
 		return -1;
 	if (d.bytes > 0)
 		return vmf_fail(err, VMF_INTEGRITY,
 		    "%s: differs from the disk in %s, in ranges of %s",
 		    o->against, in->fd.name, vmf_format_size(d.bytes, size));
-	if (o->common.verbose > 0)
+	if (o->job.common.verbose > 0)
 		cli_say("%s: holds what the disk in %s does", o->against,
 		    in->fd.name);
 	return 0;
@@ -274,12 +258,12 @@ verify_package(
 	struct vmf_package_summary sum;
 
 	if (vmf_package_verify(
-		cli_input_in(in), &ropts, &o->engine, &sum, err) < 0) {
+		cli_input_in(in), &ropts, &o->job.engine, &sum, err) < 0) {
 		if (err->class == VMF_INTEGRITY)
 			find_damage(o, in, err);
 		return -1;
 	}
-	if (!o->common.quiet)
+	if (!o->job.common.quiet)
 		printf("%s: package is whole: disks of %s, stored in %s%s\n",
 		    in->fd.name, vmf_format_size(sum.size, size),
 		    vmf_format_size(sum.stored, stored),
@@ -310,8 +294,8 @@ verify_stream(
 		vmf_fail(err, VMF_INTEGRITY, "is not the stream expected");
 		goto out;
 	}
-	rc = vmf_restore(r, NULL, NULL, &o->engine, err);
-	if (rc < 0 || o->common.quiet)
+	rc = vmf_restore(r, NULL, NULL, &o->job.engine, err);
+	if (rc < 0 || o->job.common.quiet)
 		goto out;
 	totals = vmf_reader_totals(r);
 	printf("%s: stream is whole: a disk of %s, stored in %s\n", in->fd.name,
@@ -323,8 +307,9 @@ out:
 }
 
 static int
-run(struct options *o, struct vmf_error *err)
+run(void *ctx, struct vmf_error *err)
 {
+	struct options *o = ctx;
 	struct cli_input in;
 	int rc = -1;
 
@@ -335,14 +320,13 @@ run(struct options *o, struct vmf_error *err)
 	}
 
 	if (cli_input_open_remote(
-		&in, o->file, &o->remote, o->engine.progress, err) < 0)
+		&in, o->file, &o->remote, o->job.engine.progress, err) < 0)
 		goto out;
 	if (in.kind == CLI_UNKNOWN) {
 		cli_input_unknown(&in, err);
 		goto out;
 	}
-	cli_progress_start(
-	    o->engine.progress, o->progress, o->common.quiet, "verified");
+	job_meter(&o->job, "verified");
 	if (o->against != NULL)
 		rc = verify_against(o, &in, err);
 	else if (in.kind == CLI_PACKAGE)
@@ -361,17 +345,8 @@ out:
 int
 main(int argc, char *argv[])
 {
-	static struct vmf_progress progress;
-	struct options o = {.progress = {-2}};
-	struct vmf_error err = {0};
-	int status;
+	struct options o = {0};
 
-	cli_start("vmf-verify", usage);
-	vmf_engine_defaults(&o.engine);
-	o.engine.progress = &progress;
-	status = parse(&o, argc, argv);
-	if (status != 0)
-		return status;
-	cli_signals(&progress);
-	return cli_end(run(&o, &err), &err);
+	job_start(&o.job, "vmf-verify", usage);
+	return job_run(parse(&o, argc, argv), run, &o);
 }
