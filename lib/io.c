@@ -21,6 +21,7 @@ struct vmf_newfile {
 	char *temp; /* NULL once renamed */
 	int fd;
 	bool overwrite;
+	bool keep; /* without commit it stays */
 };
 
 int
@@ -215,16 +216,16 @@ refuse_existing(const char *path, struct vmf_error *err)
 	    path);
 }
 
-/* DIR/.NAME.XXXXXX, in the same file system as DIR/NAME; no name too long. */
+/* DIR/.NAME.TAG, in the same file system as DIR/NAME; no name too long. */
 static char *
-temporary_name(const char *path)
+temporary_name(const char *path, const char *tag)
 {
 	const char *slash = strrchr(path, '/');
 	int dir_len = slash == NULL ? 0 : (int)(slash - path + 1);
 	char *temp;
 
-	if (asprintf(
-		&temp, "%.*s.%.240s.XXXXXX", dir_len, path, path + dir_len) < 0)
+	if (asprintf(&temp, "%.*s.%.*s.%s", dir_len, path,
+		246 - (int)strlen(tag), path + dir_len, tag) < 0)
 		return NULL;
 	return temp;
 }
@@ -262,8 +263,10 @@ vmf_newfile_check(const char *path, struct vmf_error *err)
 	return rc;
 }
 
-struct vmf_newfile *
-vmf_newfile_create(const char *path, bool overwrite, struct vmf_error *err)
+/* May it be made?  The names are chosen, nothing is made yet. */
+static struct vmf_newfile *
+new_newfile(
+    const char *path, const char *tag, bool overwrite, struct vmf_error *err)
 {
 	struct vmf_newfile *nf;
 	struct stat st;
@@ -289,22 +292,62 @@ vmf_newfile_create(const char *path, bool overwrite, struct vmf_error *err)
 	nf->fd = -1;
 	nf->overwrite = overwrite;
 	nf->path = strdup(path);
-	nf->temp = temporary_name(path);
+	nf->temp = temporary_name(path, tag);
 	if (nf->path == NULL || nf->temp == NULL) {
 		vmf_fail_errno(err, VMF_IO, "%s", path);
-		goto fail;
-	}
-	nf->fd = mkostemp(nf->temp, O_CLOEXEC);
-	if (nf->fd < 0) {
-		vmf_fail_errno(err, VMF_IO, "%s", path);
-		free(nf->temp);
-		nf->temp = NULL;
-		goto fail;
+		nf->keep = true;
+		vmf_newfile_free(nf);
+		return NULL;
 	}
 	return nf;
-fail:
+}
+
+struct vmf_newfile *
+vmf_newfile_create(const char *path, bool overwrite, struct vmf_error *err)
+{
+	struct vmf_newfile *nf = new_newfile(path, "XXXXXX", overwrite, err);
+
+	if (nf == NULL)
+		return NULL;
+	nf->fd = mkostemp(nf->temp, O_CLOEXEC);
+	if (nf->fd >= 0)
+		return nf;
+	vmf_fail_errno(err, VMF_IO, "%s", path);
+	nf->keep = true; /* it is not ours */
 	vmf_newfile_free(nf);
 	return NULL;
+}
+
+struct vmf_newfile *
+vmf_newfile_part(
+    const char *path, const char *tag, bool overwrite, struct vmf_error *err)
+{
+	struct vmf_newfile *nf = new_newfile(path, tag, overwrite, err);
+	struct stat st;
+
+	if (nf == NULL)
+		return NULL;
+	nf->keep = true;
+	nf->fd = open(nf->temp,
+	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	if (nf->fd < 0 || fstat(nf->fd, &st) < 0) {
+		vmf_fail_errno(err, VMF_IO, "%s", nf->temp);
+	} else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+		   st.st_nlink != 1) {
+		vmf_fail(err, VMF_REFUSED,
+		    "%s: is in the way, and not ours; remove it", nf->temp);
+	} else {
+		return nf;
+	}
+	vmf_newfile_free(nf);
+	return NULL;
+}
+
+void
+vmf_newfile_keep(struct vmf_newfile *nf, bool keep)
+{
+	if (nf != NULL)
+		nf->keep = keep;
 }
 
 int
@@ -375,7 +418,7 @@ vmf_newfile_free(struct vmf_newfile *nf)
 		return;
 	if (nf->fd >= 0)
 		close(nf->fd);
-	if (nf->temp != NULL)
+	if (nf->temp != NULL && !nf->keep)
 		unlink(nf->temp);
 	free(nf->temp);
 	free(nf->path);

@@ -158,6 +158,39 @@ vmf_sink_commit(
 	return sink->ops->commit(sink, size, readback, err);
 }
 
+const char *
+vmf_sink_part(const struct vmf_sink *sink)
+{
+	return sink->part;
+}
+
+bool
+vmf_sink_resumed(const struct vmf_sink *sink)
+{
+	return sink->resumed;
+}
+
+void
+vmf_sink_discard(struct vmf_sink *sink)
+{
+	sink->discard = true;
+}
+
+void
+vmf_sink_again(struct vmf_sink *sink)
+{
+	sink->again = true;
+}
+
+int
+vmf_sink_fetch(struct vmf_sink *sink, void *buf, size_t len, uint64_t off,
+    struct vmf_error *err)
+{
+	if (sink->ops->fetch(sink, buf, len, off, err) < 0)
+		return vmf_wrap(err, "%s", sink->name);
+	return 0;
+}
+
 void
 vmf_sink_free(struct vmf_sink *sink)
 {
@@ -165,6 +198,7 @@ vmf_sink_free(struct vmf_sink *sink)
 		return;
 	if (sink->ops != NULL)
 		sink->ops->close(sink);
+	free(sink->part);
 	free(sink->scratch);
 	free(sink->name);
 	free(sink);

@@ -44,13 +44,36 @@ check_existing(const char *path, const struct vmf_sink_options *options,
 }
 
 static int
+note_part(
+    struct vmf_sink *sink, struct vmf_newfile *file, struct vmf_error *err)
+{
+	struct stat st;
+
+	if (sink->options.part == NULL)
+		return 0;
+	sink->part = strdup(vmf_newfile_temporary(file));
+	if (sink->part == NULL || fstat(vmf_newfile_fd(file), &st) < 0)
+		return vmf_fail_errno(err, VMF_IO, "%s", sink->name);
+	sink->resumed = st.st_size > 0 && (uint64_t)st.st_size == sink->size;
+	/* Another size is another image: nothing of it is of use. */
+	if (!sink->resumed && ftruncate(vmf_newfile_fd(file), 0) < 0)
+		return vmf_fail_errno(err, VMF_IO, "%s", sink->part);
+	return 0;
+}
+
+static int
 file_begin(struct vmf_sink *sink, struct vmf_error *err)
 {
 	struct file *f = sink->self;
 	int fd;
 
-	f->file = vmf_newfile_create(sink->name, sink->options.overwrite, err);
-	if (f->file == NULL)
+	if (sink->options.part == NULL)
+		f->file = vmf_newfile_create(
+		    sink->name, sink->options.overwrite, err);
+	else
+		f->file = vmf_newfile_part(sink->name, sink->options.part,
+		    sink->options.overwrite, err);
+	if (f->file == NULL || note_part(sink, f->file, err) < 0)
 		return -1;
 	fd = fcntl(vmf_newfile_fd(f->file), F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
@@ -101,6 +124,25 @@ reaches(struct file *f, uint64_t end)
 		;
 }
 
+/* What was written there before is a hole afterwards, or zeros. */
+static int
+punch(struct file *f, uint64_t len, uint64_t off, struct vmf_error *err)
+{
+	static const uint8_t zeros[64 * VMF_KIB];
+	size_t n;
+
+	if (len == 0 ||
+	    fallocate(f->io.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		(off_t)off, (off_t)len) == 0)
+		return 0;
+	for (; len > 0; len -= n, off += n) {
+		n = len < sizeof(zeros) ? (size_t)len : sizeof(zeros);
+		if (vmf_direct_write(&f->io, zeros, n, off, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* A new file is all holes: what is zero within a chunk stays one. */
 static int
 file_write(struct vmf_sink *sink, const void *data, size_t len, uint64_t off,
@@ -108,14 +150,17 @@ file_write(struct vmf_sink *sink, const void *data, size_t len, uint64_t off,
 {
 	struct file *f = sink->self;
 	const uint8_t *buf = data;
-	size_t n;
+	size_t n, zeros;
 
 	reaches(f, off + len);
 	while (len > 0) {
 		n = data_blocks(buf, len);
 		if (n > 0 && vmf_direct_write(&f->io, buf, n, off, err) < 0)
 			return -1;
-		n += zero_blocks(buf + n, len - n);
+		zeros = zero_blocks(buf + n, len - n);
+		if (sink->again && punch(f, zeros, off + n, err) < 0)
+			return -1;
+		n += zeros;
 		buf += n;
 		off += n;
 		len -= n;
@@ -127,9 +172,8 @@ static int
 file_zero(
     struct vmf_sink *sink, uint64_t len, uint64_t off, struct vmf_error *err)
 {
-	(void)err;
 	reaches(sink->self, off + len);
-	return 0;
+	return sink->again ? punch(sink->self, len, off, err) : 0;
 }
 
 static int
@@ -162,6 +206,15 @@ file_holds(const struct vmf_sink *sink, uint64_t off)
 	return false;
 }
 
+static int
+file_fetch(struct vmf_sink *sink, void *buf, size_t len, uint64_t off,
+    struct vmf_error *err)
+{
+	struct file *f = sink->self;
+
+	return vmf_direct_read(&f->io, buf, len, off, err);
+}
+
 static bool
 file_is_hole(struct vmf_sink *sink, uint64_t len, uint64_t off)
 {
@@ -190,6 +243,8 @@ file_close(struct vmf_sink *sink)
 	struct file *f = sink->self;
 
 	vmf_direct_close(&f->io);
+	if (sink->discard)
+		vmf_newfile_keep(f->file, false);
 	vmf_newfile_free(f->file);
 	free(f);
 }
@@ -199,6 +254,7 @@ static const struct vmf_sink_ops file_ops = {.begin = file_begin,
     .zero = file_zero,
     .flush = file_flush,
     .read = file_read,
+    .fetch = file_fetch,
     .holds = file_holds,
     .is_hole = file_is_hole,
     .commit = file_commit,

@@ -23,6 +23,8 @@ struct vmf_sink_ops {
 	int (*flush)(struct vmf_sink *sink, struct vmf_error *err);
 	int (*read)(struct vmf_sink *sink, void *buf, size_t len, uint64_t off,
 	    struct vmf_error *err);
+	int (*fetch)(struct vmf_sink *sink, void *buf, size_t len, uint64_t off,
+	    struct vmf_error *err);
 	bool (*holds)(const struct vmf_sink *sink, uint64_t off);
 	bool (*is_hole)(struct vmf_sink *sink, uint64_t len, uint64_t off);
 	int (*commit)(struct vmf_sink *sink, uint64_t size, bool readback,
@@ -39,6 +41,10 @@ struct vmf_sink {
 	uint64_t size; /* of the image, may be VMF_SIZE_UNKNOWN */
 	uint64_t room; /* of the target, from the offset on */
 	bool device;
+	bool again;   /* what was written may be written again */
+	bool resumed; /* a part was there */
+	bool discard; /* remove even a part */
+	char *part;   /* path of it, since begin */
 };
 
 /* A new file, or one that takes the place of another. */

@@ -198,6 +198,8 @@ open_held(struct vmf_sink *sink, struct vmf_error *err)
 		    "%s: scratch space of %" PRIu64 " bytes; name another "
 		    "directory for it",
 		    sink->name, len);
+	if (ftruncate(p->held, (off_t)len) < 0)
+		return vmf_fail_errno(err, VMF_IO, "%s", sink->name);
 	return 0;
 }
 
@@ -382,6 +384,21 @@ place_write(struct vmf_sink *sink, const void *buf, size_t len, uint64_t off,
 }
 
 static int
+zero_held(struct place *p, uint64_t len, uint64_t off, struct vmf_error *err)
+{
+	static const uint8_t zeros[64 * VMF_KIB];
+	size_t n;
+
+	for (; len > 0; len -= n, off += n) {
+		n = (size_t)min_u64(len, sizeof(zeros));
+		if (vmf_pwrite_full(p->held, zeros, n, held_at(p, off), err) <
+		    0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
 place_zero(
     struct vmf_sink *sink, uint64_t len, uint64_t off, struct vmf_error *err)
 {
@@ -390,13 +407,14 @@ place_zero(
 
 	if (check_end(sink, len, off, err) < 0)
 		return -1;
-	if (sink->options.target_is_zero)
+	if (sink->options.target_is_zero && !sink->again)
 		return 0;
 	for (; len > 0; len -= n, off += n) {
 		n = piece_len(p, len, off);
-		/* The scratch file has holes there. */
-		if (!place_holds(sink, off) &&
-		    zero_range(sink, n, off, err) < 0)
+		/* The scratch file has holes there, at first. */
+		if (place_holds(sink, off)
+			? sink->again && zero_held(p, n, off, err) < 0
+			: zero_range(sink, n, off, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -409,6 +427,28 @@ place_read(struct vmf_sink *sink, void *buf, size_t len, uint64_t off,
 	struct place *p = sink->self;
 
 	return vmf_direct_read_medium(&p->io, buf, len, p->base + off, err);
+}
+
+static int
+place_fetch(struct vmf_sink *sink, void *buf, size_t len, uint64_t off,
+    struct vmf_error *err)
+{
+	struct place *p = sink->self;
+	uint8_t *to = buf;
+	size_t n;
+	int rc;
+
+	for (; len > 0; len -= n, off += n, to += n) {
+		n = (size_t)piece_len(p, len, off);
+		if (place_holds(sink, off))
+			rc = vmf_pread_full(
+			    p->held, to, n, held_at(p, off), err);
+		else
+			rc = vmf_direct_read(&p->io, to, n, p->base + off, err);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static bool
@@ -498,6 +538,7 @@ static const struct vmf_sink_ops place_ops = {.begin = place_begin,
     .zero = place_zero,
     .flush = place_flush,
     .read = place_read,
+    .fetch = place_fetch,
     .holds = place_holds,
     .is_hole = place_is_hole,
     .commit = place_commit,

@@ -58,11 +58,18 @@ struct vmf_newfile;
 int vmf_newfile_check(const char *path, struct vmf_error *err);
 struct vmf_newfile *
 vmf_newfile_create(const char *path, bool overwrite, struct vmf_error *err);
-int vmf_newfile_fd(const struct vmf_newfile *nf); /* borrowed */
+/*
+ * The same with a temporary .NAME.TAG that is kept without commit, and that may
+ * be there already - of the same owner, no link, nothing but a file.
+ */
+struct vmf_newfile *vmf_newfile_part(
+    const char *path, const char *tag, bool overwrite, struct vmf_error *err);
+void vmf_newfile_keep(struct vmf_newfile *nf, bool keep); /* NULL-safe */
+int vmf_newfile_fd(const struct vmf_newfile *nf);	  /* borrowed */
 /* Its name until commit, for a program that writes it for us; borrowed. */
 const char *vmf_newfile_temporary(const struct vmf_newfile *nf);
 int vmf_newfile_commit(struct vmf_newfile *nf, struct vmf_error *err);
-/* NULL-safe; what was not committed is removed. */
+/* NULL-safe; what was not committed is removed, but for a kept part. */
 void vmf_newfile_free(struct vmf_newfile *nf);
 
 /* Write a whole small file that way. */

@@ -8,7 +8,7 @@
  * signature, because head and tail (the first and last max(chunk, 4 MiB)) are
  * zeroed and synced at begin, held back in a scratch file, and written last.
  *
- * Thread rule: write and zero from any thread; the rest from one.
+ * Thread rule: write, zero and fetch from any thread; the rest from one.
  */
 #ifndef VMFERRY_SINK_H
 #define VMFERRY_SINK_H
@@ -35,6 +35,9 @@ struct vmf_sink_options {
 	uint64_t off;	      /* of the image in a device, or in_place; bytes */
 	const char *scratch;  /* directory for what is held back; NULL: default
 			       */
+	/* A new file is called .NAME.PART until commit, is left there without
+	 * it, and is gone on with when it is there; NULL: it is removed. */
+	const char *part;
 };
 
 /*
@@ -54,6 +57,15 @@ uint64_t vmf_sink_size(const struct vmf_sink *sink);
 /* Does it stand on a block device, rather than in a new file? */
 bool vmf_sink_is_device(const struct vmf_sink *sink);
 
+/*
+ * With part: the path it has until commit (NULL for a device, or without), and
+ * whether begin has found it there, as long as the image is.
+ */
+const char *vmf_sink_part(const struct vmf_sink *sink);
+bool vmf_sink_resumed(const struct vmf_sink *sink);
+/* Without commit, even a part is removed. */
+void vmf_sink_discard(struct vmf_sink *sink);
+
 /* The first touch: invalidate a device, or create the temporary file. */
 int vmf_sink_begin(struct vmf_sink *sink, struct vmf_error *err);
 int vmf_sink_write(struct vmf_sink *sink, const void *buf, size_t len,
@@ -61,6 +73,15 @@ int vmf_sink_write(struct vmf_sink *sink, const void *buf, size_t len,
 /* These bytes read as zeros afterwards. */
 int vmf_sink_zero(
     struct vmf_sink *sink, uint64_t len, uint64_t off, struct vmf_error *err);
+/*
+ * From now on what was written before may be written again; until this is
+ * called, zeros are left out where nothing can be yet.  Nobody writes
+ * meanwhile.
+ */
+void vmf_sink_again(struct vmf_sink *sink);
+/* What was written so far, held back or not. */
+int vmf_sink_fetch(struct vmf_sink *sink, void *buf, size_t len, uint64_t off,
+    struct vmf_error *err);
 /* All that was written is on the medium. */
 int vmf_sink_flush(struct vmf_sink *sink, struct vmf_error *err);
 /* Is this chunk held back until commit (and read back there)? */
@@ -77,7 +98,8 @@ bool vmf_sink_is_hole(struct vmf_sink *sink, uint64_t len, uint64_t off);
  */
 int vmf_sink_commit(
     struct vmf_sink *sink, uint64_t size, bool readback, struct vmf_error *err);
-/* NULL-safe; without commit a new file is removed, a device stays invalid. */
+/* NULL-safe; without commit a new file is removed (but see part), a device
+ * stays invalid. */
 void vmf_sink_free(struct vmf_sink *sink);
 
 #endif
