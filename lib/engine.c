@@ -88,6 +88,7 @@ free_slots(struct vmf_slot **slots, size_t n)
 			continue;
 		free(slots[i]->raw);
 		free(slots[i]->frame);
+		free(slots[i]->body);
 		free(slots[i]);
 	}
 	free(slots);

@@ -37,8 +37,8 @@ fill_from_pipe(
 	return got > 0;
 }
 
-static int
-dump_fill(void *ctx, void *arg, struct vmf_error *err)
+int
+vmf_engine_fill(void *ctx, void *arg, struct vmf_error *err)
 {
 	struct vmf_job *job = ctx;
 	struct vmf_slot *slot = arg;
@@ -112,7 +112,7 @@ int
 vmf_dump(struct vmf_source *src, struct vmf_writer *w, uint32_t chunk,
     const struct vmf_engine_options *options, struct vmf_error *err)
 {
-	struct vmf_pipeline p = {.fill = dump_fill,
+	struct vmf_pipeline p = {.fill = vmf_engine_fill,
 	    .work = dump_work,
 	    .emit = dump_emit,
 	    .worker_new = vmf_engine_encoder,
@@ -219,7 +219,7 @@ vmf_copy(struct vmf_source *src, struct vmf_sink *sink, struct vmf_out *out,
     struct vmf_error *err)
 {
 	struct vmf_pipeline p = {
-	    .fill = dump_fill, .work = copy_work, .emit = copy_emit};
+	    .fill = vmf_engine_fill, .work = copy_work, .emit = copy_emit};
 	struct vmf_job job = {.options = options,
 	    .chunk = chunk,
 	    .src = src,

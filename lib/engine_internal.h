@@ -14,6 +14,7 @@ struct vmf_slot {
 	struct vmf_object obj; /* what it is: kind, off, len, digest, ... */
 	uint8_t *raw;	       /* a chunk */
 	uint8_t *frame;	       /* its frame; NULL for read-back */
+	uint8_t *body;	       /* malloc'd, of an object that has one */
 };
 
 /* What is needed by turns: a compressor, a decompressor, or nothing. */
@@ -38,6 +39,9 @@ struct vmf_job {
 	bool at_end;		     /* dump: a pipe has ended */
 	struct vmf_digest_line line; /* read-back: what is left of a line */
 };
+
+/* For struct vmf_pipeline: the next chunk of job->src, or a hole as it is. */
+int vmf_engine_fill(void *ctx, void *slot, struct vmf_error *err);
 
 bool vmf_engine_is_zero(const uint8_t *p, size_t len);
 /* Add to the progress, if there is one. */
