@@ -4,6 +4,7 @@
 
 #include <vmferry/domain.h>
 #include <vmferry/shell.h>
+#include <vmferry/transfer.h>
 
 #include "mover.h"
 
@@ -34,9 +35,13 @@ parse_words(struct mover *m, int opt)
 			return cli_misuse("--identity: keep or new");
 		return 0;
 	case MOVER_OPT_MODE:
-		if (strcmp(optarg, "cold") != 0)
-			return cli_misuse(
-			    "--mode: '%s' is not known; cold is", optarg);
+		m->move.mode =
+		    strcmp(optarg, "warm") == 0 ? VMF_MOVE_WARM : VMF_MOVE_COLD;
+		if (m->move.mode == VMF_MOVE_COLD &&
+		    strcmp(optarg, "cold") != 0)
+			return cli_misuse("--mode: '%s' is not known; cold and "
+					  "warm are",
+			    optarg);
 		return 0;
 	case MOVER_OPT_ON_FAILURE:
 		m->move.hold = strcmp(optarg, "hold") == 0;
@@ -47,6 +52,17 @@ parse_words(struct mover *m, int opt)
 		if (m->noverwrite == MOVER_OVERWRITE_MAX)
 			return cli_misuse("--overwrite: too many");
 		m->overwrite[m->noverwrite++] = optarg;
+		return 0;
+	case MOVER_OPT_PASSES:
+		if (cli_number("--passes", optarg, 1, 100, &n) < 0)
+			return VMF_USAGE;
+		m->move.passes = (unsigned)n;
+		return 0;
+	case MOVER_OPT_SESSIONS:
+		if (cli_number("--sessions", optarg, 1, VMF_SESSIONS_MAX, &n) <
+		    0)
+			return VMF_USAGE;
+		m->move.sessions = (unsigned)n;
 		return 0;
 	case MOVER_OPT_SHUTDOWN_TIMEOUT:
 		if (cli_number("--shutdown-timeout", optarg, 1, 86400, &n) < 0)
@@ -67,6 +83,9 @@ parse_switches(struct mover *m, int opt)
 		return 0;
 	case MOVER_OPT_DEST_CONNECT:
 		m->dest_connect = optarg;
+		return 0;
+	case MOVER_OPT_FORCE_OFF:
+		m->move.force_off = true;
 		return 0;
 	case MOVER_OPT_JSON:
 		m->json = true;
@@ -153,6 +172,7 @@ mover_open(struct mover *m, const char *destination, struct vmf_error *err)
 	    remote_resolve(&m->remote, &m->loc, m->job.engine.progress, err) <
 		0)
 		return NULL;
+	m->move.ssh = &m->remote.ssh;
 	return vmf_ssh_open(&m->remote.ssh, err);
 }
 

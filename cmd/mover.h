@@ -20,6 +20,7 @@
 enum {
 	MOVER_OPT_ALLOW = 512,
 	MOVER_OPT_DEST_CONNECT,
+	MOVER_OPT_FORCE_OFF,
 	MOVER_OPT_IDENTITY,
 	MOVER_OPT_JSON,
 	MOVER_OPT_MODE,
@@ -27,9 +28,11 @@ enum {
 	MOVER_OPT_NO_READBACK,
 	MOVER_OPT_ON_FAILURE,
 	MOVER_OPT_OVERWRITE,
+	MOVER_OPT_PASSES,
 	MOVER_OPT_REMOTE_SUDO,
 	MOVER_OPT_REPLACE,
 	MOVER_OPT_SCRATCH,
+	MOVER_OPT_SESSIONS,
 	MOVER_OPT_SHUTDOWN,
 	MOVER_OPT_SHUTDOWN_TIMEOUT,
 	MOVER_OPT_START,
@@ -41,6 +44,7 @@ enum {
 	{"connect", required_argument, NULL, 'c'},                             \
 	{"allow", required_argument, NULL, MOVER_OPT_ALLOW},                   \
 	{"dest-connect", required_argument, NULL, MOVER_OPT_DEST_CONNECT},     \
+	{"force-off", no_argument, NULL, MOVER_OPT_FORCE_OFF},                 \
 	{"identity", required_argument, NULL, MOVER_OPT_IDENTITY},             \
 	{"json", no_argument, NULL, MOVER_OPT_JSON},                           \
 	{"mode", required_argument, NULL, MOVER_OPT_MODE},                     \
@@ -48,9 +52,11 @@ enum {
 	{"no-readback", no_argument, NULL, MOVER_OPT_NO_READBACK},             \
 	{"on-failure", required_argument, NULL, MOVER_OPT_ON_FAILURE},         \
 	{"overwrite", required_argument, NULL, MOVER_OPT_OVERWRITE},           \
+	{"passes", required_argument, NULL, MOVER_OPT_PASSES},                 \
 	{"remote-sudo", no_argument, NULL, MOVER_OPT_REMOTE_SUDO},             \
 	{"replace", no_argument, NULL, MOVER_OPT_REPLACE},                     \
 	{"scratch", required_argument, NULL, MOVER_OPT_SCRATCH},               \
+	{"sessions", required_argument, NULL, MOVER_OPT_SESSIONS},             \
 	{"shutdown", no_argument, NULL, MOVER_OPT_SHUTDOWN},                   \
 	{"shutdown-timeout", required_argument, NULL,                          \
 	    MOVER_OPT_SHUTDOWN_TIMEOUT},                                       \

@@ -17,7 +17,7 @@ static const char usage[] =
     "                 [--accept-new] [--allow kinds] [--chunk size]\n"
     "                 [--dest-connect uri] [--identity keep|new] [--json]\n"
     "                 [--map rule] [--map-file file] [--map-firmware rule]\n"
-    "                 [--map-net rule] [--map-path rule] [--mode cold]\n"
+    "                 [--map-net rule] [--map-path rule] [--mode cold|warm]\n"
     "                 [--name name] [--no-readback] [--on-failure "
     "restart|hold]\n"
     "                 [--overwrite disk] [--progress mode] [--remote-sudo]\n"

@@ -15,15 +15,17 @@
 static const char usage[] =
     "vmf-move [-nqv] [-c uri] [-i keyfile] [-j jobs] [-z level]\n"
     "                [--accept-new] [--allow kinds] [--chunk size]\n"
-    "                [--dest-connect uri] [--identity keep|new] [--json]\n"
-    "                [--map rule] [--map-file file] [--map-firmware rule]\n"
-    "                [--map-net rule] [--map-path rule] [--mode cold]\n"
+    "                [--dest-connect uri] [--force-off] [--identity keep|new]\n"
+    "                [--json] [--map rule] [--map-file file] [--map-firmware "
+    "rule]\n"
+    "                [--map-net rule] [--map-path rule] [--mode cold|warm]\n"
     "                [--name name] [--no-readback] [--on-failure "
     "restart|hold]\n"
-    "                [--overwrite disk] [--progress mode] [--remote-sudo]\n"
-    "                [--replace] [--scratch dir] [--shutdown]\n"
-    "                [--shutdown-timeout seconds] [--start] [--timeout "
-    "seconds]\n"
+    "                [--overwrite disk] [--passes n] [--progress mode]\n"
+    "                [--remote-sudo] [--replace] [--scratch dir] [--sessions "
+    "n]\n"
+    "                [--shutdown] [--shutdown-timeout seconds] [--start]\n"
+    "                [--timeout seconds]\n"
     "                domain destination\n"
     "       vmf-move --resume id destination\n"
     "       vmf-move --abort id destination\n"
@@ -131,6 +133,13 @@ on_stage(void *ctx, const char *stage, const char *detail)
 }
 
 static void
+on_note(void *ctx, const char *text)
+{
+	(void)ctx;
+	cli_say("%s", text);
+}
+
+static void
 print_text(const struct vmf_move_report *r, const char *dest, bool plan)
 {
 	char a[VMF_SIZE_TEXT], b[VMF_SIZE_TEXT], c[VMF_SIZE_TEXT];
@@ -179,14 +188,16 @@ print_json(const struct vmf_move_report *r, const char *dest, bool plan,
 			r->images[i].target, strlen(r->images[i].target),
 			"size", (json_int_t)r->images[i].size, "root", hex));
 	}
-	root = json_pack(
-	    "{s:s, s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:f, "
-	    "s:f, s:b}",
-	    "id", r->id, "name", r->name, "uuid", r->uuid, "destination", dest,
-	    "plan", plan, "images", images, "size", (json_int_t)r->size,
-	    "stored", (json_int_t)r->stored, "sent", (json_int_t)r->sent,
-	    "allocated", (json_int_t)r->allocated, "seconds", r->seconds,
-	    "downtime", r->downtime, "running", r->running);
+	root =
+	    json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:f, "
+		      "s:f, s:b, s:i, s:i, s:I}",
+		"id", r->id, "name", r->name, "uuid", r->uuid, "destination",
+		dest, "plan", plan, "images", images, "size",
+		(json_int_t)r->size, "stored", (json_int_t)r->stored, "sent",
+		(json_int_t)r->sent, "allocated", (json_int_t)r->allocated,
+		"seconds", r->seconds, "downtime", r->downtime, "running",
+		r->running, "passes", (int)r->passes, "sessions",
+		(int)r->sessions, "last_sent", (json_int_t)r->last_sent);
 	rc = root == NULL
 		 ? -1
 		 : json_dumpf(root, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
@@ -324,6 +335,7 @@ main(int argc, char *argv[])
 
 	mover_start(&o.m, "vmf-move", usage);
 	o.m.move.stage = on_stage;
+	o.m.move.note = on_note;
 	o.m.move.ctx = &o;
 	status = job_run(parse(&o, argc, argv), run, &o);
 	mover_clear(&o.m);

@@ -89,6 +89,9 @@ int vmf_copy_seal(
 
 /* Bytes that went over the wire so far, everything around them included. */
 uint64_t vmf_copy_sent(const struct vmf_copy *copy);
+/* How many sessions of SFTP took part; 0: all went through the far end's own
+ * channel. */
+unsigned vmf_copy_sessions(const struct vmf_copy *copy);
 /* NULL-safe. */
 void vmf_copy_free(struct vmf_copy *copy);
 

@@ -229,6 +229,34 @@ vmf_exec_read(struct vmf_exec *exec, void *buf, size_t len, int timeout_ms,
 	return 0;
 }
 
+struct vmf_ssh *
+vmf_exec_ssh(struct vmf_exec *exec)
+{
+	return exec->ssh;
+}
+
+int
+vmf_exec_poll(struct vmf_exec *exec, void *buf, size_t len, int wake_fd,
+    size_t *got, bool *ended, struct vmf_error *err)
+{
+	int n = take(exec, err);
+
+	*got = 0;
+	*ended = false;
+	if (n < 0)
+		return -1;
+	if (exec->len == 0 && !exec->ended)
+		return vmf_ssh_wait(exec->ssh, 0, wake_fd, err);
+	if (len > exec->len)
+		len = exec->len;
+	memcpy(buf, exec->kept + exec->off, len);
+	exec->off += len;
+	exec->len -= len;
+	*got = len;
+	*ended = len == 0;
+	return 0;
+}
+
 static void
 fill_status(struct vmf_exec *exec, struct vmf_exec_status *status)
 {

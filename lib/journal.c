@@ -21,6 +21,7 @@
 
 struct vmf_journal {
 	char *path; /* of the directory */
+	uint8_t id[VMF_ID_LEN];
 	int fd;
 	char **lines; /* without newlines */
 	size_t count;
@@ -71,6 +72,8 @@ open_in(const char *dir, const char *id, bool create, struct vmf_error *err)
 		return NULL;
 	}
 	j->fd = -1;
+	if (vmf_parse_id(id, j->id, err) < 0)
+		goto fail;
 	if (asprintf(&j->path, "%s/%s", dir, id) < 0) {
 		j->path = NULL;
 		vmf_fail_errno(err, VMF_IO, "journal");
@@ -211,6 +214,24 @@ vmf_journal_kept(struct vmf_journal *j, const char *name, struct vmf_error *err)
 
 	snprintf(path, sizeof(path), "%s/%s", j->path, name);
 	return vmf_read_file(path, KEPT_MAX, NULL, err);
+}
+
+void
+vmf_journal_id(const struct vmf_journal *j, uint8_t id[VMF_ID_LEN])
+{
+	memcpy(id, j->id, VMF_ID_LEN);
+}
+
+char *
+vmf_journal_path(const struct vmf_journal *j, const char *prefix,
+    const char *name, struct vmf_error *err)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/%s.%s", j->path, prefix, name) >= 0)
+		return path;
+	vmf_fail_errno(err, VMF_IO, "%s", j->path);
+	return NULL;
 }
 
 static int

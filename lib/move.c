@@ -78,27 +78,45 @@ vmf_move_open_pack(struct move *m, bool running, struct vmf_error *err)
 	struct vmf_pack_options o = {
 	    .secrets = true,
 	    .running = running,
-	    .chunk = m->o->chunk,
+	    .chunk = m->chunk == 0 ? m->o->chunk : m->chunk,
 	    .scratch = m->o->scratch,
 	};
 
-	vmf_pack_free(m->pack);
+	/* A copy under way has borrowed from the first one. */
+	if (m->copy != NULL && m->first_pack == NULL)
+		m->first_pack = m->pack;
+	else
+		vmf_pack_free(m->pack);
 	m->pack = vmf_pack_open(m->host, m->state.uuid, m->id, &o, err);
 	return m->pack == NULL ? -1 : 0;
+}
+
+/* What a resumed move must ask for again. */
+static json_t *
+placement(const struct move *m)
+{
+	const char *const *disk = m->o->overwrite;
+	json_t *overwrite;
+
+	if (m->placement != NULL)
+		return json_copy(m->placement);
+	overwrite = json_array();
+
+	for (; disk != NULL && *disk != NULL; disk++)
+		json_array_append_new(overwrite, json_string(*disk));
+	return json_pack("{s:o, s:I, s:b, s:b}", "overwrite", overwrite,
+	    "allow", (json_int_t)m->o->allow, "replace", m->o->replace,
+	    "readback", m->o->readback);
 }
 
 json_t *
 vmf_move_placement(const struct move *m, const char *what)
 {
-	const char *const *disk = m->o->overwrite;
-	json_t *overwrite = json_array();
+	json_t *request = placement(m);
 
-	for (; disk != NULL && *disk != NULL; disk++)
-		json_array_append_new(overwrite, json_string(*disk));
-	return json_pack("{s:s, s:s, s:o, s:I, s:b, s:b}", "do", what, "xml",
-	    m->xml_there, "overwrite", overwrite, "allow",
-	    (json_int_t)m->o->allow, "replace", m->o->replace, "readback",
-	    m->o->readback);
+	json_object_set_new(request, "do", json_string(what));
+	json_object_set_new(request, "xml", json_string(m->xml_there));
+	return request;
 }
 
 uint64_t
@@ -111,8 +129,8 @@ vmf_move_allocated(const struct vmf_package_image *image)
 	return (uint64_t)st.st_blocks * 512;
 }
 
-static int
-fill_report(struct move *m, const json_t *targets,
+int
+vmf_move_report_images(struct move *m, const json_t *targets,
     struct vmf_move_report *report, struct vmf_error *err)
 {
 	const struct vmf_package_info *info = vmf_pack_info(m->pack);
@@ -175,7 +193,7 @@ check(struct move *m, struct vmf_ssh *ssh, const char *domain,
 	if (rows != NULL &&
 	    vmf_move_rows(m, ssh, domain, rows, &targets, err) == 0 &&
 	    verdict(m, rows, err) == 0)
-		rc = fill_report(m, targets, report, err);
+		rc = vmf_move_report_images(m, targets, report, err);
 	json_decref(targets);
 	vmf_check_free(rows);
 	return rc;
@@ -187,11 +205,14 @@ check(struct move *m, struct vmf_ssh *ssh, const char *domain,
 static int
 begin_journal(struct move *m, struct vmf_error *err)
 {
-	json_t *facts = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b}",
-	    "domain", m->state.name, "uuid", m->state.uuid, "dest", m->o->dest,
-	    "uuid_there", m->uuid_there, "running",
-	    m->state.run == VMF_RUN_RUNNING, "start", m->o->start, "autostart",
-	    m->state.autostart, "replace", m->o->replace);
+	json_t *facts =
+	    json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:I, s:o}",
+		"domain", m->state.name, "uuid", m->state.uuid, "dest",
+		m->o->dest, "uuid_there", m->uuid_there, "running",
+		m->state.run == VMF_RUN_RUNNING, "start", m->o->start,
+		"autostart", m->state.autostart, "replace", m->o->replace,
+		"warm", m->o->mode == VMF_MOVE_WARM, "chunk",
+		(json_int_t)m->o->chunk, "placement", placement(m));
 	char *text = facts == NULL ? NULL : json_dumps(facts, JSON_COMPACT);
 	int rc = -1;
 
@@ -225,6 +246,8 @@ wait_until_off(struct move *m, struct vmf_error *err)
 			return 0;
 		nanosleep(&tick, NULL);
 	} while (vmf_move_clock() < until);
+	if (m->o->force_off)
+		return vmf_host_destroy(m->host, m->state.uuid, err);
 	return vmf_fail(err, VMF_HYPERVISOR,
 	    "%s did not shut down within %u seconds and runs on; shut it down "
 	    "by hand or allow more with --shutdown-timeout",
@@ -237,8 +260,6 @@ stop(struct move *m, struct vmf_error *err)
 {
 	bool running = m->state.run == VMF_RUN_RUNNING;
 
-	if (begin_journal(m, err) < 0)
-		return -1;
 	m->marked = true;
 	if (vmf_move_mark(m, "is being moved to", err) < 0 ||
 	    vmf_journal_add(m->journal, "held", err, "%s", m->state.uuid) < 0)
@@ -258,92 +279,22 @@ stop(struct move *m, struct vmf_error *err)
 	return vmf_move_open_pack(m, false, err);
 }
 
-/* ---- copy
- * ---------------------------------------------------------------------- */
-
 static int
-compare_roots(const struct move *m, const json_t *answer,
-    const struct vmf_totals *totals, struct vmf_move_report *report,
-    struct vmf_error *err)
+copy_and_stop(
+    struct move *m, struct vmf_move_report *report, struct vmf_error *err)
 {
-	const json_t *roots = json_object_get(answer, "roots");
-	char here[2 * VMF_SHA_LEN + 1];
-	size_t i;
+	bool warm =
+	    m->o->mode == VMF_MOVE_WARM && m->state.run == VMF_RUN_RUNNING;
 
-	for (i = 0; i < report->nimages; i++) {
-		const char *there = json_string_value(json_array_get(roots, i));
-
-		memcpy(report->images[i].root, totals[i].root, VMF_SHA_LEN);
-		vmf_hex(totals[i].root, VMF_SHA_LEN, here);
-		if (there == NULL || strcmp(here, there) != 0)
-			return vmf_fail(err, VMF_INTEGRITY,
-			    "disk %s: the root at %s is not the one sent",
-			    report->images[i].name, m->o->dest);
-	}
-	report->stored =
-	    (uint64_t)json_integer_value(json_object_get(answer, "stored"));
-	return 0;
-}
-
-/* A failure at the far end shows here as a write that fails; its own word
- * says more. */
-static int
-send_package(struct move *m, struct vmf_totals *totals, struct vmf_error *err)
-{
-	struct vmf_error said;
-	json_t *answer;
-
-	if (vmf_move_far_send(&m->far, vmf_move_placement(m, "receive"), err) <
-	    0)
+	if (begin_journal(m, err) < 0)
 		return -1;
-	m->far.over = true;
-	if (vmf_pack_write(m->pack, vmf_wire_out(&m->far.wire), &m->o->engine,
-		totals, err) == 0 &&
-	    vmf_wire_end(&m->far.wire, err) == 0) {
-		m->far.over = false;
-		return 0;
-	}
-	if (err->class != VMF_REMOTE)
+	if (warm && (vmf_move_copy_begin(m, false, err) < 0 ||
+			vmf_move_copy_warm(m, report, err) < 0))
 		return -1;
-	m->far.lost = true;
-	answer = vmf_move_far_answer(&m->far, &said);
-	json_decref(answer);
-	if (answer == NULL && said.class != VMF_REMOTE)
-		*err = said;
-	return -1;
-}
-
-static int
-copy(struct move *m, struct vmf_move_report *report, struct vmf_error *err)
-{
-	struct vmf_totals *totals =
-	    calloc(report->nimages + 1, sizeof(*totals));
-	json_t *answer;
-	int rc = -1;
-
-	if (totals == NULL)
-		return vmf_fail_errno(err, VMF_IO, "copy");
-	vmf_move_enter(m, "copy", "");
-	if (m->o->engine.progress != NULL)
-		atomic_store(&m->o->engine.progress->total, report->size);
-	if (send_package(m, totals, err) < 0)
-		goto out;
-	vmf_move_enter(m, "verify", "");
-	answer = vmf_move_far_answer(&m->far, err);
-	if (answer == NULL) {
-		m->far.over = true;
-		goto out;
-	}
-	m->placed = true;
-	rc = compare_roots(m, answer, totals, report, err);
-	json_decref(answer);
-	if (rc == 0)
-		rc = vmf_journal_add(
-		    m->journal, "placed", err, "%s", m->o->dest);
-	report->sent = m->far.wire.sent;
-out:
-	free(totals);
-	return rc;
+	if (stop(m, err) < 0 ||
+	    (!warm && vmf_move_copy_begin(m, false, err) < 0))
+		return -1;
+	return vmf_move_copy_last(m, false, report, err);
 }
 
 int
@@ -360,7 +311,7 @@ vmf_move(struct vmf_host *host, struct vmf_ssh *ssh, const char *domain,
 	rc = check(&m, ssh, domain, report, err);
 	if (rc < 0 || options->dry_run)
 		goto out;
-	if (stop(&m, err) < 0 || copy(&m, report, err) < 0) {
+	if (copy_and_stop(&m, report, err) < 0) {
 		vmf_move_give_back(&m, err);
 		rc = -1;
 		goto out;

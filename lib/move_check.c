@@ -23,15 +23,21 @@ check_run(struct move *m, struct vmf_check *rows)
 {
 	const struct vmf_host_state *state = &m->state;
 	bool running = state->run == VMF_RUN_RUNNING;
+	bool warm = m->o->mode == VMF_MOVE_WARM;
 
 	if (state->run == VMF_RUN_OFF)
 		vmf_check_ok(rows, "state", "shut off");
+	else if (running && warm)
+		vmf_check_ok(rows, "state",
+		    "running, and will be shut down for the last changes");
 	else if (running && m->o->shutdown)
 		vmf_check_ok(rows, "state", "running, and will be shut down");
 	else
 		vmf_check_fail(rows, "state", "%s is %s; shut it down first%s",
 		    state->name, vmf_host_run_name(state->run),
-		    running ? ", or let --shutdown do so" : "");
+		    running ? ", or let --shutdown do so, or copy most of it "
+			      "while it runs with --mode warm"
+			    : "");
 }
 
 static void

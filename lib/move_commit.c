@@ -52,19 +52,22 @@ vmf_move_mark(struct move *m, const char *verb, struct vmf_error *err)
 /* ---- giving the source back
  * --------------------------------------------------- */
 
-/* What this move created at the destination is removed by its own end: on
- * request, or by itself when it is cut off while it receives. */
+/* What this move created at the destination is removed by its own end, over a
+ * new connection if need be. */
 static int
 clean_destination(struct move *m, struct vmf_error *err)
 {
 	json_t *answer;
 
-	if (m->far.exec == NULL || m->far.lost)
+	if (!m->copied && !m->far.lost && m->far.exec == NULL)
 		return 0;
-	if (m->far.over) {
-		vmf_move_far_close(&m->far);
-		return 0;
-	}
+	if ((m->far.lost || m->far.over) &&
+	    vmf_move_far_again(&m->far, err) < 0)
+		return m->copied ? vmf_wrap(err,
+				       "what was copied is left at %s (see "
+				       "vmf-move --abort %s %s)",
+				       m->o->dest, m->id_text, m->o->dest)
+				 : 0;
 	answer = vmf_move_far_ask(&m->far,
 	    json_pack("{s:s, s:s}", "do", "discard", "id", m->id_text), err);
 	json_decref(answer);
@@ -87,14 +90,16 @@ int
 vmf_move_give_back(struct move *m, struct vmf_error *err)
 {
 	struct vmf_error also;
-	bool whole = true;
+	bool whole = true, left = false;
 
 	/* Whoever asked to stop wants it to end well. */
 	if (m->o->engine.progress != NULL)
 		atomic_store(&m->o->engine.progress->stop, 0);
+	vmf_move_copy_end(m);
 	if (clean_destination(m, &also) < 0) {
 		append(err, also.msg);
 		whole = false;
+		left = true;
 	}
 	if (m->marked &&
 	    vmf_held_clear(m->o->held_dir, m->state.uuid, &also) < 0) {
@@ -112,7 +117,9 @@ vmf_move_give_back(struct move *m, struct vmf_error *err)
 		whole = false;
 	}
 	if (m->journal != NULL &&
-	    vmf_journal_add(m->journal, "undone", &also, "%s", err->msg) < 0) {
+	    (vmf_journal_add(m->journal, "undone", &also, "%s", err->msg) < 0 ||
+		vmf_journal_add(m->journal, left ? "left" : "clean", &also,
+		    "%s", m->o->dest) < 0)) {
 		append(err, also.msg);
 		whole = false;
 	}
@@ -214,16 +221,30 @@ vmf_move_activate(struct move *m, bool start, struct vmf_error *err)
 void
 vmf_move_close(struct move *m)
 {
+	vmf_move_copy_end(m);
 	vmf_move_far_close(&m->far);
 	vmf_journal_free(m->journal);
 	vmf_pack_free(m->pack);
 	free(m->xml_there);
+	json_decref(m->placement);
 	if (m->lock >= 0)
 		close(m->lock);
 }
 
 /* ---- after a run that died
  * -------------------------------------------------------- */
+
+/* Was the source given back, and the destination not cleaned? */
+static bool
+has_left(const struct vmf_journal *j)
+{
+	const char *line, *last = NULL;
+	size_t i;
+
+	for (i = 0; (line = vmf_journal_line(j, i)) != NULL; i++)
+		last = line;
+	return last != NULL && strstr(last, " left ") != NULL;
+}
 
 /* What "begin" noted, as a move that can go on. */
 static int
@@ -237,7 +258,8 @@ reopen(struct move *m, const char *id, bool *start, struct vmf_error *err)
 		return -1;
 	begin = vmf_journal_find(m->journal, "begin");
 	facts = begin == NULL ? NULL : json_loads(begin, 0, NULL);
-	if (vmf_journal_find(m->journal, "undone") != NULL ||
+	m->cleaning = has_left(m->journal);
+	if ((vmf_journal_find(m->journal, "undone") != NULL && !m->cleaning) ||
 	    vmf_journal_find(m->journal, "done") != NULL || facts == NULL) {
 		json_decref(facts);
 		return vmf_fail(err, VMF_REFUSED,
@@ -254,14 +276,47 @@ reopen(struct move *m, const char *id, bool *start, struct vmf_error *err)
 	    vmf_wire_text(facts, "uuid_there"));
 	snprintf(m->name_there, sizeof(m->name_there), "%s", m->state.name);
 	m->state.autostart = json_is_true(json_object_get(facts, "autostart"));
-	m->marked = true;
-	m->stopped = vmf_journal_find(m->journal, "stopped") != NULL;
+	if (m->cleaning)
+		m->state.autostart = false;
+	m->marked = !m->cleaning;
+	m->stopped =
+	    !m->cleaning && vmf_journal_find(m->journal, "stopped") != NULL;
 	*start = m->stopped || json_is_true(json_object_get(facts, "start"));
+	m->placement = json_incref(json_object_get(facts, "placement"));
+	m->warm = json_is_true(json_object_get(facts, "warm"));
+	m->chunk =
+	    (uint32_t)json_integer_value(json_object_get(facts, "chunk"));
 	json_decref(facts);
 	m->xml_there = vmf_journal_kept(m->journal, "destination.xml", err);
 	if (m->xml_there == NULL)
 		return -1;
 	return vmf_move_lock(m, m->state.uuid, err);
+}
+
+/* It died before its commit: what is durable there does not travel again. */
+static int
+resume_copy(
+    struct move *m, struct vmf_ssh *ssh, bool start, struct vmf_error *err)
+{
+	struct vmf_move_report report = {.nimages = 0};
+	int rc = -1;
+
+	if (vmf_journal_find(m->journal, "held") == NULL)
+		return vmf_fail(err, VMF_REFUSED,
+		    "move %s died before the guest was stopped; run vmf-move "
+		    "--abort %s %s, then move again",
+		    m->id_text, m->id_text, m->o->dest);
+	if (vmf_move_open_pack(m, false, err) < 0 ||
+	    vmf_move_far_open(&m->far, ssh, m->o, err) < 0)
+		return -1;
+	if (vmf_move_report_images(m, NULL, &report, err) == 0 &&
+	    vmf_move_copy_begin(m, true, err) == 0 &&
+	    vmf_move_copy_last(m, false, &report, err) == 0)
+		rc = vmf_move_commit(m, err);
+	if (rc == 0)
+		rc = vmf_move_activate(m, start, err);
+	vmf_move_report_clear(&report);
+	return rc;
 }
 
 int
@@ -274,11 +329,14 @@ vmf_move_resume(struct vmf_host *host, struct vmf_ssh *ssh, const char *id,
 
 	if (reopen(&m, id, &start, err) < 0)
 		goto out;
-	if (vmf_journal_find(m.journal, "commit") == NULL) {
+	if (m.cleaning) {
 		vmf_fail(err, VMF_REFUSED,
-		    "move %s died before its commit: nothing was decided; run "
-		    "vmf-move --abort %s, then move again",
-		    id, id);
+		    "move %s was undone; clean up with vmf-move --abort %s %s",
+		    id, id, options->dest);
+		goto out;
+	}
+	if (vmf_journal_find(m.journal, "commit") == NULL) {
+		rc = resume_copy(&m, ssh, start, err);
 		goto out;
 	}
 	if (vmf_move_mark(&m, "has moved to", err) < 0 ||
@@ -318,6 +376,7 @@ vmf_move_abort(struct vmf_host *host, struct vmf_ssh *ssh, const char *id,
 		    m.name_there, options->dest, id);
 		goto out;
 	}
+	m.copied = true;
 	rc = vmf_move_give_back(&m, &undone);
 	if (rc < 0)
 		vmf_fail(err, VMF_IO, "%s", undone.msg);

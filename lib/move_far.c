@@ -3,6 +3,8 @@
 
 #include "move_far.h"
 
+#define AGAIN_SECONDS 5
+
 static int
 wrap(struct vmf_move_far *far, struct vmf_error *err)
 {
@@ -80,6 +82,30 @@ vmf_move_far_open(struct vmf_move_far *far, struct vmf_ssh *ssh,
 	return same ? 0 : -1;
 }
 
+int
+vmf_move_far_again(struct vmf_move_far *far, struct vmf_error *err)
+{
+	const struct vmf_move_options *o = far->options;
+	struct vmf_ssh_options ssh;
+	struct vmf_ssh *own;
+
+	if (o == NULL || o->ssh == NULL)
+		return vmf_fail(err, VMF_REMOTE, "the connection is lost");
+	vmf_move_far_close(far);
+	ssh = *o->ssh;
+	ssh.connect_timeout = AGAIN_SECONDS;
+	own = vmf_ssh_open(&ssh, err);
+	if (own == NULL)
+		return -1;
+	if (vmf_move_far_open(far, own, o, err) == 0) {
+		far->own = own;
+		return 0;
+	}
+	vmf_move_far_close(far);
+	vmf_ssh_free(own);
+	return -1;
+}
+
 void
 vmf_move_far_close(struct vmf_move_far *far)
 {
@@ -87,4 +113,6 @@ vmf_move_far_close(struct vmf_move_far *far)
 		vmf_wire_clear(&far->wire);
 	vmf_exec_free(far->exec);
 	far->exec = NULL;
+	vmf_ssh_free(far->own);
+	far->own = NULL;
 }

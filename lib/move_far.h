@@ -15,6 +15,7 @@
 struct vmf_move_far {
 	const struct vmf_move_options *options;
 	struct vmf_exec *exec;
+	struct vmf_ssh *own; /* a session made by _again() */
 	struct vmf_wire wire;
 	bool lost; /* the connection failed: what it did last is not known */
 	bool over; /* it hears no more: it is receiving, or has failed to, and
@@ -24,6 +25,8 @@ struct vmf_move_far {
 /* Start it and compare versions. */
 int vmf_move_far_open(struct vmf_move_far *far, struct vmf_ssh *ssh,
     const struct vmf_move_options *options, struct vmf_error *err);
+/* After the connection was lost: a new one, if it can be had. */
+int vmf_move_far_again(struct vmf_move_far *far, struct vmf_error *err);
 void vmf_move_far_close(struct vmf_move_far *far);
 
 /*

@@ -8,6 +8,7 @@
 #include <vmferry/held.h>
 #include <vmferry/pack.h>
 
+#include "copy.h"
 #include "move_far.h"
 
 struct move {
@@ -16,6 +17,14 @@ struct move {
 	struct vmf_move_far far;
 	struct vmf_journal *journal;
 	struct vmf_pack *pack;
+	struct vmf_pack *first_pack; /* that the copy began with */
+	struct vmf_copy *copy;
+	bool copied; /* something may be there */
+	/* Of a resumed move: what it began with. */
+	json_t *placement;
+	uint32_t chunk;
+	bool warm;
+	bool cleaning; /* the source was given back, the far end not cleaned */
 	int lock;
 	struct vmf_host_state state; /* of the domain, at the beginning */
 	uint8_t id[VMF_ID_LEN];
@@ -40,7 +49,10 @@ int vmf_move_mark(struct move *m, const char *verb, struct vmf_error *err);
 int vmf_move_open_pack(struct move *m, bool running, struct vmf_error *err);
 /* Bytes that the source's file really takes; a device takes all of them. */
 uint64_t vmf_move_allocated(const struct vmf_package_image *image);
-/* What rows and receive have in common, as a request. */
+/* What report says before anything has moved; targets may be NULL. */
+int vmf_move_report_images(struct move *m, const json_t *targets,
+    struct vmf_move_report *report, struct vmf_error *err);
+/* What rows, copy and files have in common, as a request. */
 json_t *vmf_move_placement(const struct move *m, const char *what);
 /*
  * All conditions, at both ends; ssh NULL: the source's alone.  When no row
@@ -54,6 +66,19 @@ int vmf_move_rows(struct move *m, struct vmf_ssh *ssh, const char *domain,
  * failure that led here; what could not be undone is added to it.
  */
 int vmf_move_give_back(struct move *m, struct vmf_error *err);
+/*
+ * The copy (move_copy.c): begun, with resume gone on with; while the guest
+ * runs, in passes; and the last pass, after which all is there and the same.
+ */
+int vmf_move_copy_begin(struct move *m, bool resume, struct vmf_error *err);
+int vmf_move_copy_warm(
+    struct move *m, struct vmf_move_report *report, struct vmf_error *err);
+/* held: since a run that died the source provably has not changed. */
+int vmf_move_copy_last(struct move *m, bool held,
+    struct vmf_move_report *report, struct vmf_error *err);
+/* Before the far end is asked anything else; NULL-safe. */
+void vmf_move_copy_end(struct move *m);
+
 /* The decision, and the definition there. */
 int vmf_move_commit(struct move *m, struct vmf_error *err);
 /* Start it there when asked, and close the journal. */

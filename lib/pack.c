@@ -66,6 +66,12 @@ vmf_pack_xml(const struct vmf_pack *pack)
 	return pack->xml;
 }
 
+struct vmf_source *
+vmf_pack_source(struct vmf_pack *pack, size_t n)
+{
+	return pack->sources[n];
+}
+
 uint64_t
 vmf_pack_size(const struct vmf_pack *pack)
 {

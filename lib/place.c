@@ -310,6 +310,12 @@ vmf_place_file(const struct vmf_place *place, size_t n)
 	return place->files[n].path;
 }
 
+bool
+vmf_place_overwrites(const struct vmf_place *place, size_t n)
+{
+	return place->images[n].overwrite;
+}
+
 /* ---- placing ---------------------------------------------------------------
  */
 

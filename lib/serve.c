@@ -7,7 +7,8 @@
  * said, so that the source need not send the rest.
  *
  *	rows	head xml overwrite[] allow replace ...	-> rows[] targets[] now
- *	receive	the same, then a package as a stream	-> roots[] ...
+ *	copy	head xml overwrite[] ... slot_len resume: see serve_copy.c
+ *	files	xml ..., then a package without disks as a stream
  *	define	xml autostart replace
  *	start	uuid
  *	state	uuid					-> defined run
@@ -29,19 +30,12 @@
 #include <vmferry/place.h>
 #include <vmferry/serve.h>
 
-#include "wire.h"
+#include "serve_internal.h"
 
 #define START_SECONDS 30
 
-struct serve {
-	const struct vmf_serve_options *options;
-	struct vmf_wire wire;
-	struct vmf_host *host;	     /* opened when first needed */
-	struct vmf_journal *journal; /* of the move being received */
-};
-
-static int
-need_host(struct serve *s, struct vmf_error *err)
+int
+vmf_serve_need_host(struct serve *s, struct vmf_error *err)
 {
 	if (s->host == NULL)
 		s->host = vmf_host_open(s->options->connect, err);
@@ -49,8 +43,8 @@ need_host(struct serve *s, struct vmf_error *err)
 }
 
 /* A list of strings as a NULL-terminated array that borrows them. */
-static const char **
-string_list(const json_t *array, struct vmf_error *err)
+const char **
+vmf_serve_strings(const json_t *array, struct vmf_error *err)
 {
 	size_t n = json_array_size(array), i;
 	const char **list = calloc(n + 1, sizeof(*list));
@@ -68,8 +62,8 @@ string_list(const json_t *array, struct vmf_error *err)
 }
 
 /* What rows and receive have in common; overwrite is borrowed. */
-static struct vmf_place_options
-place_options(
+struct vmf_place_options
+vmf_serve_place_options(
     const struct serve *s, const json_t *request, const char *const *overwrite)
 {
 	return (struct vmf_place_options){
@@ -84,16 +78,17 @@ place_options(
 	};
 }
 
-static struct vmf_place *
-make_place(struct serve *s, const struct vmf_package_info *info,
+struct vmf_place *
+vmf_serve_place(struct serve *s, const struct vmf_package_info *info,
     const json_t *request, struct vmf_error *err)
 {
 	const char **overwrite =
-	    string_list(json_object_get(request, "overwrite"), err);
-	struct vmf_place_options o = place_options(s, request, overwrite);
+	    vmf_serve_strings(json_object_get(request, "overwrite"), err);
+	struct vmf_place_options o =
+	    vmf_serve_place_options(s, request, overwrite);
 	struct vmf_place *place = NULL;
 
-	if (overwrite == NULL || need_host(s, err) < 0)
+	if (overwrite == NULL || vmf_serve_need_host(s, err) < 0)
 		goto out;
 	place = vmf_place_new(
 	    info, vmf_wire_text(request, "xml"), s->host, &o, err);
@@ -160,12 +155,13 @@ check_request(struct serve *s, const struct vmf_package_info *info,
     const json_t *request, struct vmf_error *err)
 {
 	const char **overwrite =
-	    string_list(json_object_get(request, "overwrite"), err);
+	    vmf_serve_strings(json_object_get(request, "overwrite"), err);
 	const char **identity =
-	    string_list(json_object_get(request, "identity"), err);
+	    vmf_serve_strings(json_object_get(request, "identity"), err);
 	uint64_t *allocated = number_list(
 	    json_object_get(request, "allocated"), info->nimages, err);
-	struct vmf_place_options o = place_options(s, request, overwrite);
+	struct vmf_place_options o =
+	    vmf_serve_place_options(s, request, overwrite);
 	struct vmf_check_place what = {
 	    .info = info,
 	    .xml = vmf_wire_text(request, "xml"),
@@ -207,158 +203,65 @@ do_rows(struct serve *s, const json_t *request, struct vmf_error *err)
 	struct vmf_manifest *m = vmf_manifest_parse(head, strlen(head), err);
 	json_t *answer = NULL;
 
-	if (m != NULL && need_host(s, err) == 0)
+	if (m != NULL && vmf_serve_need_host(s, err) == 0)
 		answer = check_request(s, vmf_manifest_info(m), request, err);
 	vmf_manifest_free(m);
 	return answer;
 }
 
-/* ---- discard ----------------------------------------------------------------
- */
+/* ---- files --------------------------------------------------------------- */
 
-/* Remove one thing that "placed" names, if it is still that very file. */
+/* What an earlier run of this move placed may be placed again. */
 static int
-discard_one(const char *entry_text, json_t *removed, json_t *left,
-    struct vmf_error *err)
+take_away(struct serve *s, const struct vmf_place *place,
+    const struct vmf_package_info *info, struct vmf_error *err)
 {
-	json_t *entry = json_loads(entry_text, 0, NULL);
-	const char *path = vmf_wire_text(entry, "path");
-	bool same, file = json_is_true(json_object_get(entry, "file"));
-	struct stat st;
-	int rc = 0;
-
-	if (path[0] == '\0' || lstat(path, &st) < 0)
-		goto out;
-	same = (json_int_t)st.st_dev ==
-		   json_integer_value(json_object_get(entry, "dev")) &&
-	       (json_int_t)st.st_ino ==
-		   json_integer_value(json_object_get(entry, "ino"));
-	if (!file || !same) {
-		json_array_append_new(left, json_string(path));
-		goto out;
-	}
-	if (unlink(path) < 0)
-		rc = vmf_fail_errno(err, VMF_IO, "%s", path);
-	else
-		json_array_append_new(removed, json_string(path));
-out:
-	json_decref(entry);
-	return rc;
-}
-
-static int
-discard_all(struct serve *s, struct vmf_journal *j, json_t *removed,
-    json_t *left, struct vmf_error *err)
-{
-	const char *receive = vmf_journal_find(j, "receive"), *line;
-	char uuid[VMF_DOMAIN_UUID_TEXT] = "";
-	struct vmf_host_state state;
-	bool found = false;
+	const char *path;
 	size_t i;
 
-	if (receive != NULL)
-		strncat(uuid, receive, VMF_DOMAIN_UUID_TEXT - 1);
-	if (uuid[0] != '\0' &&
-	    vmf_host_find(s->host, uuid, &state, &found, err) < 0)
-		return -1;
-	if (found && vmf_journal_find(j, "defined") != NULL)
-		return vmf_fail(err, VMF_REFUSED,
-		    "%s is defined here; nothing was removed", state.name);
-	for (i = 0; (line = vmf_journal_line(j, i)) != NULL; i++) {
-		const char *word = strstr(line, " placed ");
-
-		if (word != NULL &&
-		    discard_one(word + 8, removed, left, err) < 0)
-			return -1;
+	for (i = 0; i < info->nfiles; i++) {
+		path = vmf_place_file(place, i);
+		if (vmf_serve_made(s->journal, path) && unlink(path) < 0)
+			return vmf_fail_errno(err, VMF_IO, "%s", path);
 	}
-	return vmf_journal_add(
-	    j, "discarded", err, "%zu files", json_array_size(removed));
-}
-
-/* ---- receive ------------------------------------------------------------ */
-
-/* Note what this move made, by inode, so that discard removes just that. */
-static int
-note_placed(struct serve *s, const char *path, struct vmf_error *err)
-{
-	struct stat st;
-	json_t *entry;
-	char *text;
-	int rc;
-
-	if (stat(path, &st) < 0)
-		return vmf_fail_errno(err, VMF_IO, "%s", path);
-	entry = json_pack("{s:s%, s:I, s:I, s:b}", "path", path, strlen(path),
-	    "dev", (json_int_t)st.st_dev, "ino", (json_int_t)st.st_ino, "file",
-	    S_ISREG(st.st_mode));
-	text = entry == NULL ? NULL : json_dumps(entry, JSON_COMPACT);
-	json_decref(entry);
-	if (text == NULL)
-		return vmf_fail(err, VMF_IO, "%s: cannot be noted", path);
-	rc = vmf_journal_add(s->journal, "placed", err, "%s", text);
-	free(text);
-	return rc;
+	return 0;
 }
 
 static json_t *
-root_list(struct vmf_package_reader *r, const struct vmf_package_info *info)
-{
-	char hex[2 * VMF_SHA_LEN + 1];
-	json_t *list = json_array();
-	size_t i;
-
-	for (i = 0; i < info->nimages; i++) {
-		vmf_hex(
-		    vmf_package_reader_totals(r, i)->root, VMF_SHA_LEN, hex);
-		json_array_append_new(list, json_string(hex));
-	}
-	return list;
-}
-
-static json_t *
-place_package(struct serve *s, struct vmf_package_reader *r,
+place_files(struct serve *s, struct vmf_package_reader *r,
     const json_t *request, struct vmf_error *err)
 {
 	const struct vmf_package_info *info = vmf_package_reader_info(r);
-	struct vmf_place *place = make_place(s, info, request, err);
-	json_t *removed = json_array(), *left = json_array();
-	struct vmf_package_summary summary;
-	struct vmf_error undo;
+	/* The host was asked about all of it when the disks came. */
+	struct vmf_place_options o = {
+	    .trusted = true, .scratch = s->options->scratch};
+	struct vmf_place *place =
+	    vmf_place_new(info, vmf_wire_text(request, "xml"), NULL, &o, err);
 	json_t *answer = NULL;
-	bool placed = false;
+	const char *path;
 	size_t i;
 
 	if (place == NULL)
-		goto out;
-	s->journal = vmf_journal_create(s->options->moves_dir, info->id, err);
-	if (s->journal == NULL ||
-	    vmf_journal_add(s->journal, "receive", err, "%s %s",
-		vmf_place_uuid(place), vmf_place_name(place)) < 0 ||
-	    vmf_place_restore(place, r, &s->options->engine, &summary, err) < 0)
-		goto out;
-	placed = true;
-	for (i = 0; i < info->nimages; i++)
-		if (note_placed(s, vmf_place_image(place, i), err) < 0)
-			goto out;
-	for (i = 0; i < info->nfiles; i++)
-		if (note_placed(s, vmf_place_file(place, i), err) < 0)
-			goto out;
-	answer = json_pack("{s:b, s:o, s:I, s:I, s:I}", "ok", 1, "roots",
-	    root_list(r, info), "bytes", (json_int_t)summary.bytes, "size",
-	    (json_int_t)summary.size, "stored", (json_int_t)summary.stored);
-out:
-	/* A failed receive leaves nothing: no discard can be asked for. */
-	if (answer == NULL && placed &&
-	    discard_all(s, s->journal, removed, left, &undo) < 0)
-		vmf_wrap(err, "(not cleaned up: %s)", undo.msg);
-	json_decref(removed);
-	json_decref(left);
+		return NULL;
+	if (s->journal == NULL)
+		vmf_fail(err, VMF_USAGE, "files come after their disks");
+	else if (take_away(s, place, info, err) == 0 &&
+		 vmf_place_restore(place, r, &s->options->engine, NULL, err) ==
+		     0)
+		answer = json_pack("{s:b}", "ok", 1);
+	for (i = 0; answer != NULL && i < info->nfiles; i++) {
+		path = vmf_place_file(place, i);
+		if (vmf_serve_note(s, path, path, true, err) < 0) {
+			json_decref(answer);
+			answer = NULL;
+		}
+	}
 	vmf_place_free(place);
 	return answer;
 }
 
 static json_t *
-do_receive(struct serve *s, const json_t *request, struct vmf_error *err)
+do_files(struct serve *s, const json_t *request, struct vmf_error *err)
 {
 	struct vmf_package_reader_options o = {.scratch = s->options->scratch};
 	struct vmf_package_reader *r;
@@ -366,7 +269,7 @@ do_receive(struct serve *s, const json_t *request, struct vmf_error *err)
 
 	r = vmf_package_reader_open(vmf_wire_in(&s->wire), &o, err);
 	if (r != NULL)
-		answer = place_package(s, r, request, err);
+		answer = place_files(s, r, request, err);
 	vmf_package_reader_free(r);
 	/* The package's reader has seen the end of the stream. */
 	return answer;
@@ -409,7 +312,7 @@ do_define(struct serve *s, const json_t *request, struct vmf_error *err)
 	bool defined = false;
 	int rc;
 
-	if (need_host(s, err) < 0 ||
+	if (vmf_serve_need_host(s, err) < 0 ||
 	    is_defined(s, xml, uuid, &defined, err) < 0)
 		return NULL;
 	if (again && defined)
@@ -439,7 +342,7 @@ do_start(struct serve *s, const json_t *request, struct vmf_error *err)
 	struct vmf_host_state state;
 	unsigned i;
 
-	if (need_host(s, err) < 0 ||
+	if (vmf_serve_need_host(s, err) < 0 ||
 	    vmf_host_state(s->host, uuid, &state, err) < 0)
 		return NULL;
 	if (state.run != VMF_RUN_RUNNING &&
@@ -463,7 +366,7 @@ do_state(struct serve *s, const json_t *request, struct vmf_error *err)
 	struct vmf_host_state state;
 	bool found;
 
-	if (need_host(s, err) < 0 ||
+	if (vmf_serve_need_host(s, err) < 0 ||
 	    vmf_host_find(s->host, vmf_wire_text(request, "uuid"), &state,
 		&found, err) < 0)
 		return NULL;
@@ -477,7 +380,7 @@ do_discard(struct serve *s, const json_t *request, struct vmf_error *err)
 	json_t *removed = json_array(), *left = json_array();
 	struct vmf_journal *j = s->journal;
 
-	if (need_host(s, err) < 0)
+	if (vmf_serve_need_host(s, err) < 0)
 		goto fail;
 	if (j == NULL)
 		j = vmf_journal_open(
@@ -485,7 +388,7 @@ do_discard(struct serve *s, const json_t *request, struct vmf_error *err)
 	/* Nothing was ever received: nothing is to be removed. */
 	if (j == NULL && err->class != VMF_REFUSED)
 		goto fail;
-	if (j != NULL && discard_all(s, j, removed, left, err) < 0) {
+	if (j != NULL && vmf_serve_discard(s, j, removed, left, err) < 0) {
 		if (j != s->journal)
 			vmf_journal_free(j);
 		goto fail;
@@ -509,7 +412,8 @@ do_hello(struct serve *s, const json_t *request, struct vmf_error *err)
 	struct vmf_host_facts facts;
 
 	(void)request;
-	if (need_host(s, err) < 0 || vmf_host_facts(s->host, &facts, err) < 0)
+	if (vmf_serve_need_host(s, err) < 0 ||
+	    vmf_host_facts(s->host, &facts, err) < 0)
 		return NULL;
 	return json_pack("{s:b, s:s, s:s, s:s}", "ok", 1, "version",
 	    VMF_VERSION, "hostname", facts.hostname, "uuid", facts.uuid);
@@ -523,7 +427,8 @@ static const struct {
 } requests[] = {
     {"hello", do_hello, false},
     {"rows", do_rows, false},
-    {"receive", do_receive, true},
+    {"copy", vmf_serve_copy, false},
+    {"files", do_files, true},
     {"define", do_define, false},
     {"start", do_start, false},
     {"state", do_state, false},
@@ -551,6 +456,9 @@ answer_one(struct serve *s, const json_t *request, struct vmf_error *err)
 		answer = vmf_wire_failure(&failure);
 		over = i < n && requests[i].stream;
 	}
+	/* A copy has been answered on the way. */
+	if (json_is_null(answer))
+		return 0;
 	if (vmf_wire_send(&s->wire, answer, err) < 0)
 		return -1;
 	if (over)

@@ -78,6 +78,13 @@ int vmf_ssh_connect(struct vmf_ssh *ssh, const struct vmf_ssh_options *options,
 /* The last line the proxy command said, or "". */
 void vmf_ssh_proxy_said(struct vmf_ssh *ssh, char *text, size_t len);
 
+/* exec.c: the session, and the same as vmf_exec_read() for who has something
+ * else to wait for: *got may be 0. */
+struct vmf_exec;
+struct vmf_ssh *vmf_exec_ssh(struct vmf_exec *exec);
+int vmf_exec_poll(struct vmf_exec *exec, void *buf, size_t len, int wake_fd,
+    size_t *got, bool *ended, struct vmf_error *err);
+
 /* ssh_channel.c */
 LIBSSH2_CHANNEL *
 vmf_ssh_channel_open(struct vmf_ssh *ssh, struct vmf_error *err);

@@ -123,6 +123,37 @@ vmf_wire_send(struct vmf_wire *w, json_t *message, struct vmf_error *err)
 	return rc;
 }
 
+static json_t *
+load_message(const char *text, size_t len, struct vmf_error *err)
+{
+	json_t *message = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+
+	if (json_is_object(message))
+		return message;
+	json_decref(message);
+	vmf_fail(err, VMF_INTEGRITY, "the other end sent something malformed");
+	return NULL;
+}
+
+int
+vmf_wire_parse(const uint8_t *buf, size_t len, size_t *used, json_t **message,
+    struct vmf_error *err)
+{
+	size_t n;
+
+	if (len < 4)
+		return 0;
+	n = vmf_get_le32(buf);
+	if (n > VMF_WIRE_MAX)
+		return vmf_fail(err, VMF_INTEGRITY,
+		    "the other end sent a frame of %zu bytes", n);
+	if (len - 4 < n)
+		return 0;
+	*used = 4 + n;
+	*message = load_message((const char *)buf + 4, n, err);
+	return *message == NULL ? -1 : 1;
+}
+
 json_t *
 vmf_wire_receive(struct vmf_wire *w, struct vmf_error *err)
 {
@@ -140,16 +171,8 @@ vmf_wire_receive(struct vmf_wire *w, struct vmf_error *err)
 		vmf_fail_errno(err, VMF_IO, "wire");
 		return NULL;
 	}
-	if (read_exactly(w, text, len, err) < 0)
-		goto out;
-	message = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-	if (!json_is_object(message)) {
-		json_decref(message);
-		message = NULL;
-		vmf_fail(err, VMF_INTEGRITY,
-		    "the other end sent something malformed");
-	}
-out:
+	if (read_exactly(w, text, len, err) == 0)
+		message = load_message(text, len, err);
 	free(text);
 	return message;
 }

@@ -43,6 +43,13 @@ int vmf_wire_send(struct vmf_wire *w, json_t *message, struct vmf_error *err);
 /* The caller decrefs it.  NULL with err->class VMF_OK: the end of input. */
 json_t *vmf_wire_receive(struct vmf_wire *w, struct vmf_error *err);
 
+/*
+ * The first message of what has come, where reading it may not wait: 1, with
+ * its length in *used; 0: it is not whole yet; -1: it is none.
+ */
+int vmf_wire_parse(const uint8_t *buf, size_t len, size_t *used,
+    json_t **message, struct vmf_error *err);
+
 /* A byte stream to the other end; vmf_wire_end() flushes and ends it. */
 struct vmf_out vmf_wire_out(struct vmf_wire *w);
 int vmf_wire_end(struct vmf_wire *w, struct vmf_error *err);

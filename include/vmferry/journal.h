@@ -48,6 +48,12 @@ int vmf_journal_keep(struct vmf_journal *j, const char *name, const char *text,
 char *vmf_journal_kept(
     struct vmf_journal *j, const char *name, struct vmf_error *err);
 
+void vmf_journal_id(const struct vmf_journal *j, uint8_t id[VMF_ID_LEN]);
+/* PREFIX.NAME beside the journal, for a file that is kept otherwise; the caller
+ * frees it. */
+char *vmf_journal_path(const struct vmf_journal *j, const char *prefix,
+    const char *name, struct vmf_error *err);
+
 /* All IDs in dir, sorted, as a NULL-terminated list; free() releases it. */
 char **vmf_journal_list(const char *dir, struct vmf_error *err);
 

@@ -1,7 +1,8 @@
 /*
  * move.h - a domain from this host to another, as a transaction
  *
- * Stages: check, stop, copy, commit, activate.  Until commit the source stays
+ * Stages: check, stop, copy, commit, activate; warm, most of the copy comes
+ * before the stop, while the guest runs.  Until commit the source stays
  * what it was; the commit record in the journal, synced, is the one decision;
  * after it the source is marked as moved and the destination defined.  At
  * every instant at most one side can run the guest: the mark (held.h) stands
@@ -23,19 +24,31 @@
 #include <vmferry/map.h>
 #include <vmferry/ssh.h>
 
+enum vmf_move_mode {
+	VMF_MOVE_COLD, /* the guest is off while its disks travel */
+	VMF_MOVE_WARM, /* it runs meanwhile, and is off for the last changes */
+};
+
 struct vmf_move_options {
-	const char *dest;    /* how messages name the destination */
-	const char *serve;   /* command that runs the far end */
-	struct vmf_map *map; /* NULL: none */
-	const char *name;    /* NULL: keep */
+	const char *dest;  /* how messages name the destination */
+	const char *serve; /* command that runs the far end */
+	const struct vmf_ssh_options *ssh; /* for sessions beside the one given;
+					    * NULL: there are none */
+	unsigned sessions;		   /* of SFTP, 0: chosen */
+	struct vmf_map *map;		   /* NULL: none */
+	const char *name;		   /* NULL: keep */
 	bool new_identity;
 	const char *const *overwrite; /* disks; NULL: none */
 	uint32_t allow;		      /* see struct vmf_domain_scan */
 	bool replace;		      /* a domain of that name and UUID there */
 	bool readback;
-	bool dry_run;		   /* check only */
-	bool start;		   /* start it there though it was off */
-	bool shutdown;		   /* stop a running guest first */
+	bool dry_run; /* check only */
+	bool start;   /* start it there though it was off */
+	enum vmf_move_mode mode;
+	unsigned passes; /* of a warm move before the stop, at most; 0:
+			  * until they no longer bring much */
+	bool force_off;	 /* pull the plug when it does not shut down */
+	bool shutdown;	 /* stop a running guest first */
 	unsigned shutdown_timeout; /* seconds */
 	bool hold;		   /* do not restart it when a later stage
 				    * fails */
@@ -47,6 +60,8 @@ struct vmf_move_options {
 	const char *scratch;   /* NULL: /var/tmp */
 	/* Told as each stage begins; detail may be "". */
 	void (*stage)(void *ctx, const char *stage, const char *detail);
+	/* What the user should know, one line; may be NULL. */
+	void (*note)(void *ctx, const char *text);
 	void *ctx;
 };
 
@@ -69,6 +84,9 @@ struct vmf_move_report {
 	uint64_t allocated; /* of these, on the source's disks */
 	uint64_t stored;    /* as compressed */
 	uint64_t sent;	    /* with everything around it */
+	unsigned sessions;  /* of SFTP; 0: all went through one channel */
+	unsigned passes;    /* that copied */
+	uint64_t last_sent; /* bytes of the last pass, the guest being off */
 	double seconds;
 	double downtime; /* from stop to running; 0 when it did not run */
 	bool running;	 /* there, at the end */

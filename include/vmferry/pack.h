@@ -40,6 +40,8 @@ struct vmf_pack *vmf_pack_open(struct vmf_host *host, const char *domain,
 /* Borrowed, as the XML is. */
 const struct vmf_package_info *vmf_pack_info(const struct vmf_pack *pack);
 const char *vmf_pack_xml(const struct vmf_pack *pack);
+/* The open disk that image n of info is read from; borrowed. */
+struct vmf_source *vmf_pack_source(struct vmf_pack *pack, size_t n);
 /* Bytes of all images as the guest sees them. */
 uint64_t vmf_pack_size(const struct vmf_pack *pack);
 

@@ -51,6 +51,8 @@ const char *vmf_place_uuid(const struct vmf_place *place);
 /* The target of image or file n of info; NULL: it is dropped.  Borrowed. */
 const char *vmf_place_image(const struct vmf_place *place, size_t n);
 const char *vmf_place_file(const struct vmf_place *place, size_t n);
+/* May the target of image n hold data? */
+bool vmf_place_overwrites(const struct vmf_place *place, size_t n);
 
 /* Could every target be written?  As vmf_place_restore() asks first; nothing
  * is touched. */

@@ -13,6 +13,7 @@
 #include <vmferry/engine.h>
 #include <vmferry/error.h>
 #include <vmferry/io.h>
+#include <vmferry/spool.h>
 
 struct vmf_serve_options {
 	const char *connect;   /* libvirt's URI; NULL: the default */
@@ -20,6 +21,7 @@ struct vmf_serve_options {
 	const char *held_dir;  /* NULL: VMF_HELD_DIR */
 	const char *scratch;   /* NULL: /var/tmp */
 	struct vmf_engine_options engine;
+	struct vmf_spool_options spool; /* all zeros: as spool.h says */
 };
 
 int vmf_serve(struct vmf_in in, struct vmf_out out,
