@@ -195,12 +195,13 @@ worker_main(void *arg)
 		int rc = work(r, &w, seg, &err);
 
 		free_segment(seg);
+		/* A failure first: a barrier must not find all done before. */
+		if (rc < 0)
+			fail(r, &err);
 		pthread_mutex_lock(&r->mutex);
 		r->working--;
 		pthread_cond_broadcast(&r->done);
 		pthread_mutex_unlock(&r->mutex);
-		if (rc < 0)
-			fail(r, &err);
 	}
 	free_worker(&w);
 	return NULL;
@@ -253,12 +254,12 @@ settler_main(void *arg)
 	while (take_row(r, &row)) {
 		rc = vmf_receive_settle(r, &row, &err);
 		free(row.items);
+		if (rc < 0)
+			fail(r, &err);
 		pthread_mutex_lock(&r->mutex);
 		r->busy = false;
 		pthread_cond_broadcast(&r->done);
 		pthread_mutex_unlock(&r->mutex);
-		if (rc < 0)
-			fail(r, &err);
 	}
 	return NULL;
 }
