@@ -10,8 +10,8 @@
 #include <vmferry/domain.h>
 #include <vmferry/host.h>
 #include <vmferry/io.h>
-#include <vmferry/package.h>
 
+#include "bring.h"
 #include "cli.h"
 #include "diff.h"
 #include "input.h"
@@ -29,7 +29,8 @@ static const char usage[] =
     "                  [--map-firmware old=new|auto] [--map-net old=new]\n"
     "                  [--map-path old=new] [--name name] [--replace] "
     "[--uuid uuid]\n"
-    "                  file\n";
+    "                  [--with-networks] [--with-nwfilters] [--with-pools] "
+    "file\n";
 
 enum {
 	OPT_ALLOW = CLI_OPT,
@@ -42,6 +43,9 @@ enum {
 	OPT_NAME,
 	OPT_REPLACE,
 	OPT_UUID,
+	OPT_WITH_NETWORKS,
+	OPT_WITH_NWFILTERS,
+	OPT_WITH_POOLS,
 };
 
 static const struct option longs[] = {
@@ -59,6 +63,9 @@ static const struct option longs[] = {
     {"name", required_argument, NULL, OPT_NAME},
     {"replace", no_argument, NULL, OPT_REPLACE},
     {"uuid", required_argument, NULL, OPT_UUID},
+    {"with-networks", no_argument, NULL, OPT_WITH_NETWORKS},
+    {"with-nwfilters", no_argument, NULL, OPT_WITH_NWFILTERS},
+    {"with-pools", no_argument, NULL, OPT_WITH_POOLS},
     {NULL, 0, NULL, 0},
 };
 
@@ -69,6 +76,7 @@ struct options {
 	const char *uri;
 	const char *output; /* "-": standard output */
 	const char *file;
+	struct bring bring;
 	uint32_t allow;
 	bool autostart;
 	bool diff;
@@ -99,11 +107,29 @@ parse_allow(struct options *o, const char *s)
 }
 
 static int
+parse_with(struct options *o, int opt)
+{
+	switch (opt) {
+	case OPT_WITH_NETWORKS:
+		o->bring.want[VMF_LINKS_NETWORK] = true;
+		return 0;
+	case OPT_WITH_NWFILTERS:
+		o->bring.want[VMF_LINKS_NWFILTER] = true;
+		return 0;
+	case OPT_WITH_POOLS:
+		o->bring.want[VMF_LINKS_POOL] = true;
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+static int
 parse_option(struct options *o, int opt)
 {
 	int status = cli_maps(opt, optarg, &o->map);
 
-	if (status != -1)
+	if (status != -1 || (status = parse_with(o, opt)) != -1)
 		return status;
 	switch (opt) {
 	case 'c':
@@ -162,8 +188,13 @@ parse(struct options *o, int argc, char *argv[])
 	if ((o->diff || o->output != NULL) && (o->replace || o->autostart))
 		return cli_misuse("--replace and --autostart are for defining, "
 				  "which --diff and -o do not do");
+	if ((o->diff || o->output != NULL) && bring_any(&o->bring))
+		return cli_misuse("--with-networks, --with-nwfilters and "
+				  "--with-pools are for defining, which --diff "
+				  "and -o do not do");
 	o->file = argv[optind];
-	o->change.map = o->map;
+	o->change.map = o->bring.map = o->map;
+	o->bring.allow = o->allow;
 	return cli_maps_check(o->map);
 }
 
@@ -256,11 +287,27 @@ say_findings(const struct options *o, const struct vmf_domain *dom)
 		    vmf_domain_allow_name(f->kind));
 }
 
+/* What is brought will be there. */
+struct there {
+	struct vmf_host *host;
+	const struct vmf_links *links;
+};
+
+static bool
+there(void *ctx, enum vmf_domain_ask ask, const char *value)
+{
+	struct there *t = ctx;
+
+	return vmf_links_has(t->links, ask, value) ||
+	       vmf_host_there(t->host, ask, value);
+}
+
 /* Rewrite and check; host may be NULL: then only what the XML itself shows. */
 static int
 prepare(struct options *o, struct vmf_host *host, struct vmf_domain *dom,
     struct vmf_error *err)
 {
+	struct there t = {host, o->bring.links};
 	struct vmf_domain_scan scan = {.allow = o->allow, .untrusted = true};
 
 	o->change.firmware_there =
@@ -269,8 +316,11 @@ prepare(struct options *o, struct vmf_host *host, struct vmf_domain *dom,
 	if (vmf_domain_rewrite(dom, &o->change, err) == -1)
 		return vmf_wrap(err, "%s", o->file);
 	if (host != NULL) {
-		scan.there = vmf_host_there;
-		scan.ctx = host;
+		scan.there = there;
+		scan.ctx = &t;
+		if (t.links != NULL &&
+		    vmf_links_check(o->bring.links, host, err) == -1)
+			return vmf_wrap(err, "%s", o->file);
 	}
 	if (vmf_domain_scan(dom, &scan, err) == -1) {
 		say_findings(o, dom);
@@ -339,7 +389,7 @@ keep_old(struct vmf_host *host, const struct vmf_domain_model *model,
 }
 
 static int
-define(const struct options *o, struct vmf_host *host, struct vmf_domain *dom,
+define(struct options *o, struct vmf_host *host, struct vmf_domain *dom,
     const char *xml, struct vmf_error *err)
 {
 	const struct vmf_domain_model *model = vmf_domain_model(dom, err);
@@ -353,8 +403,13 @@ define(const struct options *o, struct vmf_host *host, struct vmf_domain *dom,
 		return -1;
 	if (found && (kept = keep_old(host, model, err)) == NULL)
 		return -1;
-	if (vmf_host_define(host, xml, o->replace, NULL, err) == -1)
+	if (bring_define(&o->bring, host, o->common.quiet, err) == -1)
 		goto out;
+	if (vmf_host_define(host, xml, o->replace, NULL, err) == -1) {
+		if (o->bring.links != NULL)
+			vmf_links_undo(o->bring.links, host);
+		goto out;
+	}
 	/* Where a tool keeps what it replaced is said even when quiet. */
 	if (kept != NULL)
 		cli_say("%s: the old XML is in %s", model->name, kept);
@@ -370,7 +425,7 @@ out:
 }
 
 static int
-finish(const struct options *o, struct vmf_host *host, struct vmf_domain *dom,
+finish(struct options *o, struct vmf_host *host, struct vmf_domain *dom,
     const char *before, struct vmf_error *err)
 {
 	char *xml, *name;
@@ -401,32 +456,6 @@ finish(const struct options *o, struct vmf_host *host, struct vmf_domain *dom,
 	return rc;
 }
 
-/* A package's XML counts once all of the package was read and found sound. */
-static struct vmf_domain *
-read_package(
-    struct cli_input *in, const struct options *o, struct vmf_error *err)
-{
-	struct vmf_package_reader *r =
-	    vmf_package_reader_open(cli_input_in(in), NULL, err);
-	struct vmf_package_item item;
-	struct vmf_domain *dom = NULL;
-	const char *xml;
-	size_t len;
-	int more = -1;
-
-	if (r != NULL)
-		while ((more = vmf_package_reader_next(r, &item, err)) > 0)
-			continue;
-	if (more == 0 && vmf_package_reader_finish(r, NULL, err) == 0) {
-		xml = vmf_package_reader_xml(r, &len);
-		dom = vmf_domain_parse(xml, len, "domain.xml", err);
-	}
-	if (dom == NULL)
-		vmf_wrap(err, "%s", o->file);
-	vmf_package_reader_free(r);
-	return dom;
-}
-
 static struct vmf_domain *
 read_xml(struct cli_input *in, struct vmf_error *err)
 {
@@ -444,19 +473,41 @@ read_xml(struct cli_input *in, struct vmf_error *err)
 	return dom;
 }
 
+/* Networks were asked for, and there are none. */
+static void
+say_absent(const struct options *o)
+{
+	int i;
+
+	for (i = 0; !o->common.quiet && i < VMF_LINKS_KINDS; i++)
+		if (o->bring.want[i] &&
+		    vmf_links_count(
+			o->bring.links, (enum vmf_links_kind)i) == 0)
+			cli_say("warning: %s: holds no %s", o->file,
+			    vmf_links_kind_name((enum vmf_links_kind)i));
+}
+
 static struct vmf_domain *
-read_domain(const struct options *o, struct vmf_error *err)
+read_domain(struct options *o, struct vmf_error *err)
 {
 	struct vmf_domain *dom = NULL;
 	struct cli_input in;
 
 	if (cli_input_open(&in, o->file, err) == 0) {
-		if (in.kind == CLI_PACKAGE)
-			dom = read_package(&in, o, err);
+		if (in.kind == CLI_PACKAGE &&
+		    (dom = bring_package(&o->bring, &in, err)) == NULL)
+			vmf_wrap(err, "%s", o->file);
+		else if (in.kind == CLI_PACKAGE)
+			say_absent(o);
 		else if (in.kind == CLI_STREAM)
 			vmf_fail(err, VMF_USAGE,
 			    "%s: is the stream of a disk, which holds no "
 			    "domain; vmf-restore writes it to a disk",
+			    o->file);
+		else if (bring_any(&o->bring))
+			vmf_fail(err, VMF_USAGE,
+			    "%s: only a package brings networks, filters and "
+			    "pools",
 			    o->file);
 		else
 			dom = read_xml(&in, err);
@@ -502,6 +553,7 @@ main(int argc, char *argv[])
 	status = parse(&o, argc, argv);
 	if (status == 0)
 		status = cli_end(run(&o, &err), &err);
+	bring_clear(&o.bring);
 	vmf_map_free(o.map);
 	return status;
 }

@@ -197,33 +197,6 @@ check_identity(struct place_check *c)
 		    c->model->uuid);
 }
 
-static void
-check_networks(struct place_check *c)
-{
-	const char *name;
-	struct vmf_error said;
-	bool found, active;
-	char what[80];
-	size_t i;
-
-	for (i = 0; i < c->model->ninterfaces; i++) {
-		name = c->model->interfaces[i].network;
-		if (name == NULL)
-			continue;
-		snprintf(what, sizeof(what), "network %.64s", name);
-		if (vmf_host_network(c->host, name, &found, &active, &said) < 0)
-			vmf_check_error(c->rows, what, &said);
-		else if (found && !active)
-			vmf_check_warn(c->rows, what,
-			    "network %s is not active, so the guest will not "
-			    "start; run virsh net-start %s",
-			    name, name);
-		else if (found)
-			vmf_check_ok(c->rows, what, "active");
-		/* Where there is none, the scan of all names says so. */
-	}
-}
-
 static bool
 is_hard_disk(const struct vmf_domain_disk *disk)
 {
@@ -251,6 +224,8 @@ there(void *ctx, enum vmf_domain_ask ask, const char *value)
 		    strcmp(c->model->nvram, value) == 0)
 			return true;
 	}
+	if (ask == VMF_ASK_SECRET && vmf_check_comes_along(c, value))
+		return true;
 	return vmf_host_there(c->host, ask, value);
 }
 
@@ -343,6 +318,8 @@ check_tpm(struct place_check *c)
 		vmf_check_error(c->rows, "tpm", &said);
 	else
 		vmf_check_ok(c->rows, "tpm", "can be emulated");
+	check_version(c->rows, "swtpm", c->what->swtpm,
+	    vmf_host_is_local(c->host) ? vmf_host_swtpm() : 0);
 }
 
 /* ---- the whole ----------------------------------------------------------- */
@@ -391,7 +368,7 @@ check_all(struct place_check *c, struct vmf_error *err)
 		check_memory(c);
 		check_macs(c);
 	}
-	check_networks(c);
+	vmf_check_links(c);
 	check_tpm(c);
 	if (check_names(c, err) < 0)
 		return -1;

@@ -16,6 +16,10 @@ struct place_check {
 
 /* Where the images and files go, and the room that is there for them. */
 int vmf_check_targets(struct place_check *c, struct vmf_error *err);
+/* Networks, bridges, pools, secrets, and servers of disks that stay. */
+void vmf_check_links(struct place_check *c);
+/* The move brings this secret. */
+bool vmf_check_comes_along(const struct place_check *c, const char *secret);
 /* Propose, for the row added last, a path for the image that would have this
  * one: where libvirt keeps such, if it is free. */
 void

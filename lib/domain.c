@@ -5,68 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <libxml/parser.h>
-
 #include <vmferry/io.h>
 #include <vmferry/units.h>
 
 #include "domain_tree.h"
-
-/* --- the parser */
-
-/* Called at a DOCTYPE, before any entity in it is even read. */
-static void
-refuse_doctype(void *ctx, const xmlChar *name, const xmlChar *external,
-    const xmlChar *system)
-{
-	xmlParserCtxt *parser = ctx;
-
-	(void)name;
-	(void)external;
-	(void)system;
-	*(bool *)parser->_private = true;
-	xmlStopParser(parser);
-}
-
-static xmlDoc *
-parse_xml(const char *xml, size_t len, struct vmf_error *err)
-{
-	xmlParserCtxt *parser;
-	const xmlError *why;
-	bool doctype = false;
-	xmlDoc *doc = NULL;
-
-	xmlInitParser();
-	if ((parser = xmlNewParserCtxt()) == NULL) {
-		vmf_domain_tree_no_memory(err);
-		return NULL;
-	}
-	parser->_private = &doctype;
-	parser->sax->internalSubset = refuse_doctype;
-	/* Neither NOENT, DTDLOAD nor HUGE: entities stay unread, and depth
-	 * and text are bounded. */
-	doc = xmlCtxtReadMemory(parser, xml, (int)len, NULL, NULL,
-	    XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-	if (doctype) {
-		vmf_fail(
-		    err, VMF_INTEGRITY, "has a DOCTYPE, which no domain needs");
-	} else if (doc == NULL) {
-		why = xmlCtxtGetLastError(parser);
-		vmf_fail(err, VMF_INTEGRITY, "line %d: %.*s",
-		    why != NULL ? why->line : 0,
-		    why != NULL && why->message != NULL
-			? (int)strcspn(why->message, "\n")
-			: 13,
-		    why != NULL && why->message != NULL ? why->message
-							: "not valid XML");
-	}
-	if (doctype && doc != NULL) {
-		xmlFreeDoc(doc);
-		doc = NULL;
-	}
-	xmlFreeParserCtxt(parser);
-	return doc;
-}
+#include "xml.h"
 
 /* --- the outer shape */
 
@@ -131,7 +74,7 @@ vmf_domain_parse(
 		vmf_domain_tree_no_memory(err);
 		goto fail;
 	}
-	if ((dom->doc = parse_xml(xml, len, err)) == NULL)
+	if ((dom->doc = vmf_xml_parse(xml, len, err)) == NULL)
 		goto fail;
 	dom->root = xmlDocGetRootElement(dom->doc);
 	if (check_shape(dom->root, err) == -1)
@@ -207,6 +150,7 @@ vmf_domain_free(struct vmf_domain *dom)
 	vmf_domain_tree_drop(&dom->model_strings);
 	free(dom->disks);
 	free(dom->bases);
+	free(dom->servers);
 	free(dom->interfaces);
 	free(dom->secrets);
 	vmf_domain_tree_drop(&dom->notes);

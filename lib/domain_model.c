@@ -43,6 +43,25 @@ count(const xmlNode *parent, const char *name)
 
 /* --- disks */
 
+/* The servers behind a <source>; there is room for all of the domain's. */
+static void
+read_servers(struct vmf_domain *dom, const xmlNode *source,
+    struct vmf_domain_image *image)
+{
+	const xmlNode *host = vmf_domain_tree_child(source, "host");
+	struct vmf_domain_server *server;
+
+	image->servers = &dom->servers[dom->nservers];
+	for (; host != NULL; host = vmf_domain_tree_next(host, "host")) {
+		server = &dom->servers[dom->nservers++];
+		server->transport = attr(dom, host, "transport");
+		server->name = attr(dom, host, "name");
+		server->port = attr(dom, host, "port");
+		server->socket = attr(dom, host, "socket");
+		image->nservers++;
+	}
+}
+
 static void
 read_image(struct vmf_domain *dom, const xmlNode *node, const char *format,
     struct vmf_domain_image *image)
@@ -66,6 +85,7 @@ read_image(struct vmf_domain *dom, const xmlNode *node, const char *format,
 	image->volume = attr(dom, source, "volume");
 	image->protocol = attr(dom, source, "protocol");
 	image->name = attr(dom, source, "name");
+	read_servers(dom, source, image);
 }
 
 /* The <backingStore> below this disk or backingStore that names an image. */
@@ -147,24 +167,45 @@ check_target(const struct vmf_domain_model *model,
 	return 0;
 }
 
+/* Room for all disks, their base images and servers. */
+static int
+make_room(
+    struct vmf_domain *dom, const xmlNode *devices, struct vmf_error *err)
+{
+	size_t nbases = 0, nservers = 0, n = count(devices, "disk");
+	const xmlNode *node, *base;
+
+	for (node = vmf_domain_tree_child(devices, "disk"); node != NULL;
+	     node = vmf_domain_tree_next(node, "disk")) {
+		nservers +=
+		    count(vmf_domain_tree_child(node, "source"), "host");
+		for (base = next_base(node); base; base = next_base(base)) {
+			nservers += count(
+			    vmf_domain_tree_child(base, "source"), "host");
+			nbases++;
+		}
+	}
+	dom->disks = calloc(n + 1, sizeof(*dom->disks));
+	dom->bases = calloc(nbases + 1, sizeof(*dom->bases));
+	dom->servers = calloc(nservers + 1, sizeof(*dom->servers));
+	dom->nservers = 0;
+	if (dom->disks == NULL || dom->bases == NULL || dom->servers == NULL)
+		return vmf_domain_tree_no_memory(err);
+	dom->model.disks = dom->disks;
+	return 0;
+}
+
 static int
 read_disks(
     struct vmf_domain *dom, const xmlNode *devices, struct vmf_error *err)
 {
 	struct vmf_domain_model *model = &dom->model;
 	struct vmf_domain_image *bases;
-	const xmlNode *node, *base;
-	size_t nbases = 0, n = count(devices, "disk");
+	const xmlNode *node;
 
-	for (node = vmf_domain_tree_child(devices, "disk"); node != NULL;
-	     node = vmf_domain_tree_next(node, "disk"))
-		for (base = next_base(node); base; base = next_base(base))
-			nbases++;
-	dom->disks = calloc(n + 1, sizeof(*dom->disks));
-	dom->bases = bases = calloc(nbases + 1, sizeof(*bases));
-	if (dom->disks == NULL || bases == NULL)
-		return vmf_domain_tree_no_memory(err);
-	model->disks = dom->disks;
+	if (make_room(dom, devices, err) == -1)
+		return -1;
+	bases = dom->bases;
 	for (node = vmf_domain_tree_child(devices, "disk"); node != NULL;
 	     node = vmf_domain_tree_next(node, "disk")) {
 		if (check_disk(node, err) == -1)
@@ -196,14 +237,18 @@ read_interface(struct vmf_domain *dom, const xmlNode *node,
 		    vmf_domain_tree_keep(&dom->model_strings, strdup(mac));
 	interface->model =
 	    attr(dom, vmf_domain_tree_child(node, "model"), "type");
+	interface->port =
+	    attr(dom, vmf_domain_tree_child(node, "virtualport"), "type");
 	if (interface->type == NULL)
 		return;
-	if (strcmp(interface->type, "network") == 0)
+	if (strcmp(interface->type, "network") == 0) {
 		interface->network = attr(dom, source, "network");
-	else if (strcmp(interface->type, "bridge") == 0)
+		interface->portgroup = attr(dom, source, "portgroup");
+	} else if (strcmp(interface->type, "bridge") == 0) {
 		interface->bridge = attr(dom, source, "bridge");
-	else if (strcmp(interface->type, "direct") == 0)
+	} else if (strcmp(interface->type, "direct") == 0) {
 		interface->device = attr(dom, source, "dev");
+	}
 }
 
 static int
@@ -387,10 +432,12 @@ forget(struct vmf_domain *dom)
 	vmf_domain_tree_drop(&dom->model_strings);
 	free(dom->disks);
 	free(dom->bases);
+	free(dom->servers);
 	free(dom->interfaces);
 	free(dom->secrets);
 	dom->disks = NULL;
 	dom->bases = NULL;
+	dom->servers = NULL;
 	dom->interfaces = NULL;
 	dom->secrets = NULL;
 	memset(&dom->model, 0, sizeof(dom->model));

@@ -104,6 +104,8 @@ why_absent(enum vmf_domain_ask ask)
 		return "not all of these NUMA nodes are here";
 	case VMF_ASK_ADDRESS:
 		return "not an address of this host";
+	case VMF_ASK_HOSTDEV:
+		return "no such device here";
 	}
 	return "not here";
 }
@@ -141,6 +143,23 @@ may_be_named(
 	       is_own_nvram(scan, value);
 }
 
+/* What is passed on must be there to be passed on. */
+static int
+look_at_hostdev(const struct scan *scan, const xmlNode *node)
+{
+	char *name;
+	int rc = 0;
+
+	if (scan->how->there == NULL ||
+	    (name = vmf_domain_hostdev_name(node)) == NULL)
+		return 0;
+	if (!scan->how->there(scan->how->ctx, VMF_ASK_HOSTDEV, name))
+		rc = add(scan, VMF_NAMES_HOSTDEV, node, NULL, name,
+		    why_absent(VMF_ASK_HOSTDEV));
+	free(name);
+	return rc;
+}
+
 static int
 look_at_place(const struct scan *scan, const struct place *place, xmlNode *node,
     xmlAttr *attr, const char *value)
@@ -153,6 +172,8 @@ look_at_place(const struct scan *scan, const struct place *place, xmlNode *node,
 		return add(scan, place->kind, node, attr, value,
 		    element ? "not to be had from a foreign XML"
 			    : "neither mapped nor allowed");
+	if (element && !vouched && strcmp(place->path, "devices/hostdev") == 0)
+		return look_at_hostdev(scan, node);
 	if (!element && value[0] != '\0' &&
 	    (vouched || !vmf_domain_places_is_safe(place, value) ||
 		place->ask == VMF_ASK_PATH) &&

@@ -28,6 +28,8 @@ struct vmf_domain {
 	struct strings model_strings;
 	struct vmf_domain_disk *disks;
 	struct vmf_domain_image *bases;
+	struct vmf_domain_server *servers; /* of all network disks */
+	size_t nservers;
 	struct vmf_domain_interface *interfaces;
 	struct vmf_domain_tpm tpm;
 	const char **secrets;
@@ -119,6 +121,10 @@ struct visit {
 };
 int vmf_domain_places_walk(
     struct vmf_domain *dom, const struct visit *visit, struct vmf_error *err);
+
+/* What VMF_ASK_HOSTDEV asks about a <hostdev>, by malloc(); NULL: of a kind
+ * that no name tells, or memory. */
+char *vmf_domain_hostdev_name(const xmlNode *hostdev);
 
 /* --- parts of vmf_domain_rewrite() */
 

@@ -29,4 +29,10 @@ virDomainPtr vmf_host_conn_domain(
 /* The last error is of this code. */
 bool vmf_host_conn_is(int code);
 
+/* The secret of this UUID or usage, or NULL.  The caller frees it with
+ * virSecretFree(). */
+virSecretPtr vmf_host_secret_find(struct vmf_host *host, const char *name);
+/* Is the device that VMF_ASK_HOSTDEV names one of this machine? */
+bool vmf_host_device_there(const char *name);
+
 #endif

@@ -64,15 +64,41 @@ read_run(virDomainPtr dom)
 	}
 }
 
+/* A copy, pull or commit of one of its disks. */
+static bool
+has_block_job(virDomainPtr dom)
+{
+	char *xml = virDomainGetXMLDesc(dom, 0);
+	struct vmf_domain *parsed =
+	    xml == NULL ? NULL
+			: vmf_domain_parse(xml, strlen(xml), "domain", NULL);
+	const struct vmf_domain_model *model =
+	    parsed == NULL ? NULL : vmf_domain_model(parsed, NULL);
+	virDomainBlockJobInfo job;
+	bool found = false;
+	size_t i;
+
+	for (i = 0; model != NULL && !found && i < model->ndisks; i++)
+		found = virDomainGetBlockJobInfo(
+			    dom, model->disks[i].target, &job, 0) == 1;
+	vmf_domain_free(parsed);
+	free(xml);
+	return found;
+}
+
 static bool
 has_job(virDomainPtr dom)
 {
 	virDomainJobInfo job;
 
-	/* A domain that is off has none, and says so by an error. */
-	return virDomainGetJobInfo(dom, &job) == 0 &&
-	       (job.type == VIR_DOMAIN_JOB_BOUNDED ||
-		   job.type == VIR_DOMAIN_JOB_UNBOUNDED);
+	/* A domain that is off has none. */
+	if (virDomainIsActive(dom) != 1)
+		return false;
+	if (virDomainGetJobInfo(dom, &job) == 0 &&
+	    (job.type == VIR_DOMAIN_JOB_BOUNDED ||
+		job.type == VIR_DOMAIN_JOB_UNBOUNDED))
+		return true;
+	return has_block_job(dom);
 }
 
 static int

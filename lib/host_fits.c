@@ -9,6 +9,8 @@
 #include <libxml/parser.h>
 #include <libxml/xpath.h>
 
+#include <vmferry/run.h>
+
 #include "host_conn.h"
 
 #define TPM_USER "tss"
@@ -206,6 +208,24 @@ has_program(const char *name)
 			return true;
 	}
 	return false;
+}
+
+/* "TPM emulator version 0.7.1, Copyright ..." */
+unsigned long
+vmf_host_swtpm(void)
+{
+	static const char *const argv[] = {"swtpm", "--version", NULL};
+	const struct vmf_run run = {.argv = argv, .seconds = 10};
+	unsigned major, minor, patch;
+	unsigned long version = 0;
+	char *text = NULL;
+
+	if (vmf_run(&run, &text, NULL, NULL) == 0 &&
+	    sscanf(text, "TPM emulator version %u.%u.%u", &major, &minor,
+		&patch) == 3)
+		version = major * 1000000UL + minor * 1000UL + patch;
+	free(text);
+	return version;
 }
 
 static int

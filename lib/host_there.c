@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <vmferry/units.h>
-
+#include "domain_tree.h"
 #include "host_conn.h"
+#include "xml.h"
 
 /* --- libvirt's own objects */
 
@@ -44,6 +44,35 @@ has_network(struct vmf_host *host, const char *name)
 	       found;
 }
 
+int
+vmf_host_portgroup(struct vmf_host *host, const char *network,
+    const char *portgroup, bool *has, struct vmf_error *err)
+{
+	virNetworkPtr found = virNetworkLookupByName(host->conn, network);
+	char *xml = found == NULL ? NULL : virNetworkGetXMLDesc(found, 0);
+	xmlDoc *doc = NULL;
+	xmlNode *node;
+	int rc = -1;
+
+	*has = false;
+	if (xml == NULL) {
+		vmf_host_conn_fail(err, "network %s", network);
+	} else if ((doc = vmf_xml_parse(xml, strlen(xml), err)) != NULL) {
+		node = vmf_domain_tree_child(
+		    xmlDocGetRootElement(doc), "portgroup");
+		for (; node != NULL && !*has;
+		     node = vmf_domain_tree_next(node, "portgroup"))
+			*has =
+			    vmf_domain_tree_attr_is(node, "name", portgroup);
+		rc = 0;
+	}
+	xmlFreeDoc(doc);
+	free(xml);
+	if (found != NULL)
+		virNetworkFree(found);
+	return rc;
+}
+
 static bool
 has_nwfilter(struct vmf_host *host, const char *name)
 {
@@ -55,32 +84,40 @@ has_nwfilter(struct vmf_host *host, const char *name)
 	return true;
 }
 
+int
+vmf_host_pool(struct vmf_host *host, const char *name, bool *found,
+    bool *active, struct vmf_error *err)
+{
+	virStoragePoolPtr pool = virStoragePoolLookupByName(host->conn, name);
+	int is_active;
+
+	*found = pool != NULL;
+	*active = false;
+	if (pool == NULL)
+		return vmf_host_conn_is(VIR_ERR_NO_STORAGE_POOL)
+			   ? 0
+			   : vmf_host_conn_fail(err, "storage pool %s", name);
+	is_active = virStoragePoolIsActive(pool);
+	virStoragePoolFree(pool);
+	if (is_active == -1)
+		return vmf_host_conn_fail(err, "storage pool %s", name);
+	*active = is_active == 1;
+	return 0;
+}
+
 static bool
 has_pool(struct vmf_host *host, const char *name)
 {
-	virStoragePoolPtr pool = virStoragePoolLookupByName(host->conn, name);
+	bool found, active;
 
-	if (pool == NULL)
-		return false;
-	virStoragePoolFree(pool);
-	return true;
+	return vmf_host_pool(host, name, &found, &active, NULL) == 0 && found;
 }
 
 static bool
 has_secret(struct vmf_host *host, const char *name)
 {
-	static const int usages[] = {VIR_SECRET_USAGE_TYPE_VOLUME,
-	    VIR_SECRET_USAGE_TYPE_CEPH, VIR_SECRET_USAGE_TYPE_ISCSI,
-	    VIR_SECRET_USAGE_TYPE_TLS, VIR_SECRET_USAGE_TYPE_VTPM};
-	uint8_t id[VMF_ID_LEN];
-	virSecretPtr secret = NULL;
-	size_t i;
+	virSecretPtr secret = vmf_host_secret_find(host, name);
 
-	if (vmf_parse_id(name, id, NULL) == 0)
-		secret = virSecretLookupByUUID(host->conn, id);
-	for (i = 0; secret == NULL && i < sizeof(usages) / sizeof(usages[0]);
-	     i++)
-		secret = virSecretLookupByUsage(host->conn, usages[i], name);
 	if (secret == NULL)
 		return false;
 	virSecretFree(secret);
@@ -120,6 +157,17 @@ has_netdev(const char *name)
 	if (strchr(name, '/') != NULL || strlen(name) >= VMF_MAP_NAME_MAX)
 		return false;
 	snprintf(path, sizeof(path), "/sys/class/net/%s", name);
+	return access(path, F_OK) == 0;
+}
+
+bool
+vmf_host_is_linux_bridge(const char *name)
+{
+	char path[64 + VMF_MAP_NAME_MAX];
+
+	if (strchr(name, '/') != NULL || strlen(name) >= VMF_MAP_NAME_MAX)
+		return false;
+	snprintf(path, sizeof(path), "/sys/class/net/%s/bridge", name);
 	return access(path, F_OK) == 0;
 }
 
@@ -209,6 +257,8 @@ vmf_host_there(void *ctx, enum vmf_domain_ask ask, const char *value)
 		return !host->local || has_netdev(value);
 	case VMF_ASK_ADDRESS:
 		return !host->local || has_address(value);
+	case VMF_ASK_HOSTDEV:
+		return !host->local || vmf_host_device_there(value);
 	case VMF_ASK_NETWORK:
 		return has_network(host, value);
 	case VMF_ASK_NWFILTER:

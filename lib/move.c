@@ -78,6 +78,7 @@ vmf_move_open_pack(struct move *m, bool running, struct vmf_error *err)
 	struct vmf_pack_options o = {
 	    .secrets = true,
 	    .running = running,
+	    .leave_network = true,
 	    .chunk = m->chunk == 0 ? m->o->chunk : m->chunk,
 	    .scratch = m->o->scratch,
 	};
@@ -116,6 +117,8 @@ vmf_move_placement(const struct move *m, const char *what)
 
 	json_object_set_new(request, "do", json_string(what));
 	json_object_set_new(request, "xml", json_string(m->xml_there));
+	json_object_set_new(request, "secrets",
+	    vmf_secrets_list(m->host, m->xml_there, false));
 	return request;
 }
 
@@ -162,6 +165,18 @@ vmf_move_report_images(struct move *m, const json_t *targets,
 	return 0;
 }
 
+/* Tell of what will be otherwise there than one might think. */
+static void
+tell_changes(const struct move *m, const struct vmf_check *rows)
+{
+	const struct vmf_check_row *row;
+	size_t i;
+
+	for (i = 0; (row = vmf_check_row(rows, i)) != NULL; i++)
+		if (strcmp(row->what, "change") == 0)
+			vmf_move_enter(m, "change", row->reason);
+}
+
 /* The first failure, with the destination's name where it is of there. */
 static int
 verdict(
@@ -192,8 +207,10 @@ check(struct move *m, struct vmf_ssh *ssh, const char *domain,
 	vmf_move_enter(m, "check", "");
 	if (rows != NULL &&
 	    vmf_move_rows(m, ssh, domain, rows, &targets, err) == 0 &&
-	    verdict(m, rows, err) == 0)
+	    verdict(m, rows, err) == 0) {
+		tell_changes(m, rows);
 		rc = vmf_move_report_images(m, targets, report, err);
+	}
 	json_decref(targets);
 	vmf_check_free(rows);
 	return rc;

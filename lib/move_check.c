@@ -111,6 +111,7 @@ open_part(struct move *m, const char *const *disks, bool no_files,
 	    .running = m->state.run != VMF_RUN_OFF,
 	    .any_state = true, /* a row of its own */
 	    .no_files = no_files,
+	    .leave_network = true,
 	    .chunk = m->o->chunk,
 	    .scratch = m->o->scratch,
 	};
@@ -140,15 +141,16 @@ check_files(struct move *m, struct vmf_check *rows)
 }
 
 static void
-check_disk(struct move *m, const char *target, struct vmf_check *rows)
+check_disk(struct move *m, const struct vmf_domain_disk *disk,
+    struct vmf_check *rows)
 {
-	const char *const disks[] = {target, NULL};
+	const char *const disks[] = {disk->target, NULL};
 	char what[80], size[VMF_SIZE_TEXT], real[VMF_SIZE_TEXT];
 	const struct vmf_package_image *image;
 	struct vmf_error said;
 	struct vmf_pack *pack = open_part(m, disks, true, &said);
 
-	snprintf(what, sizeof(what), "disk %s", target);
+	snprintf(what, sizeof(what), "disk %s", disk->target);
 	if (pack == NULL) {
 		vmf_check_error(rows, what, &said);
 		return;
@@ -158,6 +160,10 @@ check_disk(struct move *m, const char *target, struct vmf_check *rows)
 		vmf_check_ok(rows, what, "%s, %s, %s in use", image->path,
 		    vmf_format_size(image->geo.size, size),
 		    vmf_format_size(vmf_move_allocated(image), real));
+	} else if (disk->image.protocol != NULL) {
+		vmf_check_ok(rows, what, "%s %s, which stays where it is",
+		    disk->image.protocol,
+		    disk->image.name == NULL ? "" : disk->image.name);
 	}
 	vmf_pack_free(pack);
 }
@@ -175,26 +181,46 @@ check_disks(struct move *m, struct vmf_check *rows, struct vmf_error *err)
 	size_t i;
 
 	for (i = 0; model != NULL && i < model->ndisks; i++)
-		check_disk(m, model->disks[i].target, rows);
+		check_disk(m, &model->disks[i], rows);
 	vmf_domain_free(dom);
 	free(xml);
 	return model == NULL ? -1 : 0;
 }
 
-/* The XML as the destination will define it. */
+/* Is this firmware at the destination?  For `--map-firmware auto`. */
+static bool
+firmware_there(void *ctx, const char *path)
+{
+	struct move *m = ctx;
+	struct vmf_error ignored; /* a lost connection shows at the next ask */
+	json_t *answer = vmf_move_far_ask(&m->far,
+	    json_pack("{s:s, s:s}", "do", "firmware", "path", path), &ignored);
+	bool there =
+	    answer != NULL && json_is_true(json_object_get(answer, "there"));
+
+	json_decref(answer);
+	return there;
+}
+
+/* The XML as the destination will define it; what a person should be told of
+ * becomes rows. */
 static int
-rewrite(struct move *m, struct vmf_error *err)
+rewrite(struct move *m, struct vmf_check *rows, struct vmf_error *err)
 {
 	struct vmf_domain_change change = {
 	    .map = m->o->map,
 	    .name = m->o->name,
 	    .new_identity = m->o->new_identity,
+	    .firmware_there = m->far.wire.buf != NULL ? firmware_there : NULL,
+	    .ctx = m,
 	};
 	const char *xml = vmf_pack_xml(m->pack);
 	struct vmf_domain *dom =
 	    vmf_domain_parse(xml, strlen(xml), m->state.name, err);
 	const struct vmf_domain_model *model;
+	const char *note;
 	int rc = -1;
+	size_t i;
 
 	if (dom == NULL || vmf_domain_rewrite(dom, &change, err) < 0)
 		goto out;
@@ -205,6 +231,8 @@ rewrite(struct move *m, struct vmf_error *err)
 	snprintf(m->uuid_there, sizeof(m->uuid_there), "%s", model->uuid);
 	m->xml_there = vmf_domain_format(dom, NULL, err);
 	rc = m->xml_there == NULL ? -1 : 0;
+	for (i = 0; rc == 0 && (note = vmf_domain_note(dom, i)) != NULL; i++)
+		vmf_check_ok(rows, "change", "%s", note);
 out:
 	vmf_domain_free(dom);
 	return rc;
@@ -217,7 +245,8 @@ check_maps(struct move *m, struct vmf_check *rows)
 	const char *rule;
 	size_t i;
 
-	if (rewrite(m, &said) < 0) {
+	vmf_check_where(rows, "source");
+	if (rewrite(m, rows, &said) < 0) {
 		vmf_check_error(rows, "maps", &said);
 		return;
 	}
@@ -245,8 +274,6 @@ check_parts(struct move *m, struct vmf_check *rows, struct vmf_error *err)
 	m->pack = open_part(m, NULL, false, &said);
 	if (m->pack == NULL)
 		vmf_check_error(rows, "parts", &said);
-	else
-		check_maps(m, rows);
 	return 0;
 }
 
@@ -298,6 +325,8 @@ rows_request(struct move *m, struct vmf_error *err)
 	    request, "libvirt", json_integer((json_int_t)facts.libvirt));
 	json_object_set_new(
 	    request, "emulator", json_integer((json_int_t)facts.emulator));
+	json_object_set_new(
+	    request, "swtpm", json_integer((json_int_t)vmf_host_swtpm()));
 	return request;
 fail:
 	free(text);
@@ -365,14 +394,13 @@ check_far(struct move *m, struct vmf_ssh *ssh, struct vmf_check *rows,
 		return 0;
 	}
 	vmf_check_ok(rows, "tools", "vmferry " VMF_VERSION ", as here");
-	if (m->xml_there == NULL) {
-		/* What is not even open here cannot be placed there, but the
-		 * host can be asked about the rest. */
-		m->pack = some_pack(m, &said);
-		if (m->pack == NULL || rewrite(m, &said) < 0)
-			return 0;
-	}
-	return ask_rows(m, rows, targets, err);
+	/* What is not even open here cannot be placed there, but the host can
+	 * be asked about the rest. */
+	m->pack = some_pack(m, &said);
+	if (m->pack == NULL)
+		return 0;
+	check_maps(m, rows);
+	return m->xml_there == NULL ? 0 : ask_rows(m, rows, targets, err);
 }
 
 /* ---- the whole ----------------------------------------------------------- */
@@ -400,6 +428,8 @@ vmf_move_rows(struct move *m, struct vmf_ssh *ssh, const char *domain,
 	if (check_parts(m, rows, err) < 0 ||
 	    (ssh != NULL && check_far(m, ssh, rows, targets, err) < 0))
 		return -1;
+	if (m->pack != NULL && m->xml_there == NULL && ssh == NULL)
+		check_maps(m, rows);
 	check_hook(m, rows);
 	return 0;
 }

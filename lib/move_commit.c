@@ -138,8 +138,8 @@ static int
 ask_define(struct move *m, bool autostart, bool again, struct vmf_error *err)
 {
 	json_t *answer = vmf_move_far_ask(&m->far,
-	    json_pack("{s:s, s:s, s:b, s:b, s:b}", "do", "define", "xml",
-		m->xml_there, "autostart", autostart, "replace", m->o->replace,
+	    json_pack("{s:s, s:s, s:o, s:b, s:b, s:b}", "do", "define", "xml",
+		m->xml_there, "secrets", vmf_secrets_list(m->host, m->xml_there, true), "autostart", autostart, "replace", m->o->replace,
 		"again", again),
 	    err);
 

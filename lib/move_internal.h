@@ -10,6 +10,7 @@
 
 #include "copy.h"
 #include "move_far.h"
+#include "secrets.h"
 
 struct move {
 	const struct vmf_move_options *o;

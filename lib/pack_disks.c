@@ -21,6 +21,9 @@ is_wanted(const struct vmf_pack *pack, const struct vmf_domain_disk *disk)
 	if (disk->device != NULL && (strcmp(disk->device, "cdrom") == 0 ||
 					strcmp(disk->device, "floppy") == 0))
 		return false;
+	if (pack->options.leave_network && disk->image.type != NULL &&
+	    strcmp(disk->image.type, "network") == 0)
+		return false;
 	if (pack->options.disks != NULL)
 		return is_named(pack->options.disks, disk->target);
 	return !is_named(pack->options.exclude, disk->target);

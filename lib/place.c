@@ -76,6 +76,8 @@ there(void *ctx, enum vmf_domain_ask ask, const char *value)
 			if (place->paths[i] != NULL &&
 			    strcmp(place->paths[i], value) == 0)
 				return true;
+	if (ask == VMF_ASK_SECRET && is_named(place->options.secrets, value))
+		return true;
 	return vmf_host_there(place->host, ask, value);
 }
 

@@ -9,9 +9,10 @@
  *	rows	head xml overwrite[] allow replace ...	-> rows[] targets[] now
  *	copy	head xml overwrite[] ... slot_len resume: see serve_copy.c
  *	files	xml ..., then a package without disks as a stream
- *	define	xml autostart replace
+ *	define	xml secrets[] autostart replace
  *	start	uuid
  *	state	uuid					-> defined run
+ *	firmware path					-> there
  *	discard	id					-> removed[] left[]
  */
 #include <errno.h>
@@ -30,6 +31,7 @@
 #include <vmferry/place.h>
 #include <vmferry/serve.h>
 
+#include "secrets.h"
 #include "serve_internal.h"
 
 #define START_SECONDS 30
@@ -61,13 +63,14 @@ vmf_serve_strings(const json_t *array, struct vmf_error *err)
 	return list;
 }
 
-/* What rows and receive have in common; overwrite is borrowed. */
-struct vmf_place_options
-vmf_serve_place_options(
-    const struct serve *s, const json_t *request, const char *const *overwrite)
+/* What rows and copy have in common; both lists are borrowed. */
+static struct vmf_place_options
+place_options(const struct serve *s, const json_t *request,
+    const char *const *overwrite, const char *const *secrets)
 {
 	return (struct vmf_place_options){
 	    .overwrite = overwrite,
+	    .secrets = secrets,
 	    .allow =
 		(uint32_t)json_integer_value(json_object_get(request, "allow")),
 	    .trusted = true,
@@ -84,15 +87,19 @@ vmf_serve_place(struct serve *s, const struct vmf_package_info *info,
 {
 	const char **overwrite =
 	    vmf_serve_strings(json_object_get(request, "overwrite"), err);
+	const char **secrets =
+	    vmf_serve_strings(json_object_get(request, "secrets"), err);
 	struct vmf_place_options o =
-	    vmf_serve_place_options(s, request, overwrite);
+	    place_options(s, request, overwrite, secrets);
 	struct vmf_place *place = NULL;
 
-	if (overwrite == NULL || vmf_serve_need_host(s, err) < 0)
+	if (overwrite == NULL || secrets == NULL ||
+	    vmf_serve_need_host(s, err) < 0)
 		goto out;
 	place = vmf_place_new(
 	    info, vmf_wire_text(request, "xml"), s->host, &o, err);
 out:
+	free(secrets);
 	free(overwrite);
 	return place;
 }
@@ -158,10 +165,12 @@ check_request(struct serve *s, const struct vmf_package_info *info,
 	    vmf_serve_strings(json_object_get(request, "overwrite"), err);
 	const char **identity =
 	    vmf_serve_strings(json_object_get(request, "identity"), err);
+	const char **secrets =
+	    vmf_serve_strings(json_object_get(request, "secrets"), err);
 	uint64_t *allocated = number_list(
 	    json_object_get(request, "allocated"), info->nimages, err);
 	struct vmf_place_options o =
-	    vmf_serve_place_options(s, request, overwrite);
+	    place_options(s, request, overwrite, secrets);
 	struct vmf_check_place what = {
 	    .info = info,
 	    .xml = vmf_wire_text(request, "xml"),
@@ -173,13 +182,15 @@ check_request(struct serve *s, const struct vmf_package_info *info,
 		json_object_get(request, "libvirt")),
 	    .emulator = (unsigned long)json_integer_value(
 		json_object_get(request, "emulator")),
+	    .swtpm = (unsigned long)json_integer_value(
+		json_object_get(request, "swtpm")),
 	};
 	struct vmf_check *rows = vmf_check_new(err);
 	struct vmf_place *place = NULL;
 	json_t *answer = NULL;
 
-	if (overwrite == NULL || identity == NULL || allocated == NULL ||
-	    rows == NULL)
+	if (overwrite == NULL || identity == NULL || secrets == NULL ||
+	    allocated == NULL || rows == NULL)
 		goto out;
 	if (json_array_size(json_object_get(request, "identity")) ==
 	    info->nimages)
@@ -191,6 +202,7 @@ out:
 	vmf_place_free(place);
 	vmf_check_free(rows);
 	free(allocated);
+	free(secrets);
 	free(identity);
 	free(overwrite);
 	return answer;
@@ -317,7 +329,10 @@ do_define(struct serve *s, const json_t *request, struct vmf_error *err)
 		return NULL;
 	if (again && defined)
 		return json_pack("{s:b}", "ok", 1);
-	if (vmf_host_define(s->host, xml, replace, &old, err) < 0)
+	/* Before the domain, which could not start without them. */
+	if (vmf_secrets_put(
+		s->host, json_object_get(request, "secrets"), err) < 0 ||
+	    vmf_host_define(s->host, xml, replace, &old, err) < 0)
 		return NULL;
 	rc = s->journal == NULL || old == NULL
 		 ? 0
@@ -419,6 +434,15 @@ do_hello(struct serve *s, const json_t *request, struct vmf_error *err)
 	    VMF_VERSION, "hostname", facts.hostname, "uuid", facts.uuid);
 }
 
+static json_t *
+do_firmware(struct serve *s, const json_t *request, struct vmf_error *err)
+{
+	if (vmf_serve_need_host(s, err) < 0)
+		return NULL;
+	return json_pack("{s:b, s:b}", "ok", 1, "there",
+	    vmf_host_firmware_there(s->host, vmf_wire_text(request, "path")));
+}
+
 static const struct {
 	const char *word;
 	json_t *(*run)(
@@ -433,6 +457,7 @@ static const struct {
     {"start", do_start, false},
     {"state", do_state, false},
     {"discard", do_discard, false},
+    {"firmware", do_firmware, false},
 };
 
 static int

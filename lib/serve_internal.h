@@ -21,9 +21,6 @@ struct serve {
 int vmf_serve_need_host(struct serve *s, struct vmf_error *err);
 /* A list of strings as a NULL-terminated array that borrows them. */
 const char **vmf_serve_strings(const json_t *array, struct vmf_error *err);
-/* What rows, copy and files have in common; overwrite is borrowed. */
-struct vmf_place_options vmf_serve_place_options(
-    const struct serve *s, const json_t *request, const char *const *overwrite);
 struct vmf_place *
 vmf_serve_place(struct serve *s, const struct vmf_package_info *info,
     const json_t *request, struct vmf_error *err);

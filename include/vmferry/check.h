@@ -96,7 +96,8 @@ struct vmf_check_place {
 	const char *const *identity; /* of each image; NULL: not known */
 	bool live;		     /* these are being written to */
 	bool start;		     /* it will be started */
-	unsigned long libvirt, emulator; /* versions it comes from; 0: none */
+	/* Versions it comes from; 0: none. */
+	unsigned long libvirt, emulator, swtpm;
 };
 
 /*

@@ -44,6 +44,14 @@ char *vmf_domain_format(
 
 /* --- what it says.  Strings are NULL where the XML says nothing. */
 
+/* A server of a network disk. */
+struct vmf_domain_server {
+	const char *transport; /* tcp when NULL; unix, rdma */
+	const char *name;      /* of tcp and rdma */
+	const char *port;      /* NULL: the protocol's own */
+	const char *socket;    /* of unix: a path */
+};
+
 /* One image: a disk's own, or one of the base images below it. */
 struct vmf_domain_image {
 	const char *type;     /* file block volume network dir nvme vhostuser */
@@ -53,6 +61,8 @@ struct vmf_domain_image {
 	const char *protocol; /* of network: rbd, nbd, iscsi ... */
 	const char *name;     /* of network */
 	const char *format;   /* raw, qcow2 ... */
+	const struct vmf_domain_server *servers; /* of network */
+	size_t nservers;
 };
 
 struct vmf_domain_disk {
@@ -75,8 +85,10 @@ struct vmf_domain_interface {
 	const char *type; /* network bridge direct user hostdev ... */
 	const char *mac;  /* lower case */
 	const char *network;
+	const char *portgroup; /* of network */
 	const char *bridge;
 	const char *device; /* of direct: the host's device */
+	const char *port;   /* type of its virtualport: openvswitch ... */
 	const char *model;
 };
 
@@ -245,6 +257,8 @@ enum vmf_domain_ask {
 	VMF_ASK_CPUS,	  /* a CPU set: "0-3,^2" */
 	VMF_ASK_NODES,	  /* a NUMA node set */
 	VMF_ASK_ADDRESS,  /* one of the host's IP addresses */
+	VMF_ASK_HOSTDEV,  /* a device to pass on: "pci 0000:06:02.0", "usb
+			   * 1234:beef", "mdev UUID" */
 };
 
 struct vmf_domain_scan {

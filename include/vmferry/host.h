@@ -155,6 +155,31 @@ bool vmf_host_firmware_there(void *host, const char *path);
 int vmf_host_network(struct vmf_host *host, const char *name, bool *found,
     bool *active, struct vmf_error *err);
 
+/* Has it this portgroup? */
+int vmf_host_portgroup(struct vmf_host *host, const char *network,
+    const char *portgroup, bool *has, struct vmf_error *err);
+/* A bridge of this machine's kernel, and not of Open vSwitch. */
+bool vmf_host_is_linux_bridge(const char *name);
+/* Does the storage pool exist, and is it active? */
+int vmf_host_pool(struct vmf_host *host, const char *name, bool *found,
+    bool *active, struct vmf_error *err);
+
+/*
+ * A secret by UUID or usage: its XML and value, for the caller to free (and to
+ * wipe the value).  VMF_REFUSED: there is none, or its value may not be read.
+ */
+struct vmf_host_secret {
+	char *xml;
+	unsigned char *value;
+	size_t len;
+};
+int vmf_host_secret_get(struct vmf_host *host, const char *name,
+    struct vmf_host_secret *secret, struct vmf_error *err);
+/* Define it with its value; one that is there already is left alone. */
+int vmf_host_secret_put(struct vmf_host *host,
+    const struct vmf_host_secret *secret, struct vmf_error *err);
+void vmf_host_secret_clear(struct vmf_host_secret *secret); /* wipes */
+
 /*
  * The host's QEMU can run this domain: its type, architecture, machine type
  * and CPU model are known there.  VMF_REFUSED names the first
@@ -191,6 +216,9 @@ vmf_host_max_vcpus(struct vmf_host *host, const struct vmf_domain_model *model);
 /* libvirt can give guests an emulated TPM.  VMF_REFUSED: what is missing. */
 int vmf_host_check_tpm(struct vmf_host *host,
     const struct vmf_domain_model *model, struct vmf_error *err);
+
+/* This machine's swtpm, as libvirt's versions are; 0: none, or not known. */
+unsigned long vmf_host_swtpm(void);
 
 /* An active network of this host to propose, or "". */
 void

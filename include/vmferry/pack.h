@@ -24,6 +24,7 @@ struct vmf_pack_options {
 	bool running;		    /* only look: the guest may run */
 	bool any_state;		    /* that it is off is asked elsewhere */
 	bool no_files;		    /* leave NVRAM and TPM state out */
+	bool leave_network;	    /* network disks stay where they are */
 	uint32_t chunk;
 	struct vmf_source_options source;
 	const struct vmf_sign_key *sign; /* private key, borrowed; or NULL */

@@ -23,6 +23,8 @@ struct vmf_place_options {
 	bool new_identity;	      /* UUID, MACs, genid ... */
 	const char *const *overwrite; /* disks whose targets may hold data
 				       * (NULL-terminated); NULL: none */
+	const char *const *secrets;   /* that come along, by UUID or usage
+				       * (NULL-terminated); NULL: none */
 	uint32_t allow;		      /* see struct vmf_domain_scan */
 	bool trusted;  /* XML of one's own host: only leftovers are refused */
 	bool define;   /* it will be defined: check that it can be */
