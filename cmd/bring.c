@@ -49,8 +49,8 @@ take(struct bring *b, struct vmf_package_reader *r,
 	if (!is_wanted(b, file->name, &kind))
 		return 0;
 	if (file->size > VMF_LINKS_XML_MAX)
-		return vmf_fail(err, VMF_INTEGRITY, "%s: larger than 1 MiB",
-		    file->name);
+		return vmf_fail(
+		    err, VMF_INTEGRITY, "%s: larger than 1 MiB", file->name);
 	if ((xml = malloc((size_t)file->size + 1)) == NULL)
 		return vmf_fail_errno(err, VMF_IO, "%s", file->name);
 	rc = in.read(in.ctx, xml, (size_t)file->size, &len, err);
@@ -87,8 +87,8 @@ out:
 }
 
 int
-bring_define(struct bring *b, struct vmf_host *host, bool quiet,
-    struct vmf_error *err)
+bring_define(
+    struct bring *b, struct vmf_host *host, bool quiet, struct vmf_error *err)
 {
 	enum vmf_links_kind kind;
 	const char *name;
@@ -102,8 +102,7 @@ bring_define(struct bring *b, struct vmf_host *host, bool quiet,
 		if (!quiet)
 			cli_say("%s %s: defined%s", vmf_links_kind_name(kind),
 			    name,
-			    kind == VMF_LINKS_NWFILTER ? ""
-						       : ", not started");
+			    kind == VMF_LINKS_NWFILTER ? "" : ", not started");
 	return 0;
 }
 

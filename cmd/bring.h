@@ -21,8 +21,8 @@ bool bring_any(const struct bring *b);
 struct vmf_domain *
 bring_package(struct bring *b, struct cli_input *in, struct vmf_error *err);
 /* Define what is not there and say so (not with quiet). */
-int bring_define(struct bring *b, struct vmf_host *host, bool quiet,
-    struct vmf_error *err);
+int bring_define(
+    struct bring *b, struct vmf_host *host, bool quiet, struct vmf_error *err);
 void bring_clear(struct bring *b);
 
 #endif

@@ -12,12 +12,12 @@
 #include "cli.h"
 #include "hosts.h"
 
-/* The domain that is to fit. */
-struct guest {
-	char *xml;
-	struct vmf_domain *dom;
-	const struct vmf_domain_model *model;
-	uint64_t room; /* bytes its disks take; 0: not known */
+/* The domains that are to fit. */
+struct guests {
+	struct vmf_usage_guest *v;
+	char **xml;
+	struct vmf_domain **doms;
+	size_t n;
 };
 
 struct one {
@@ -28,7 +28,7 @@ struct one {
 	char why[1024]; /* it does not, or could not be asked */
 };
 
-/* ---- the guest ------------------------------------------------------------
+/* ---- the guests ------------------------------------------------------------
  */
 
 static uint64_t
@@ -54,39 +54,82 @@ allocated(struct vmf_host *host, const char *domain)
 	return sum;
 }
 
+/* One more, by name or UUID. */
 static int
-guest_read(struct guest *guest, const char *connect, const char *domain,
+read_guest(struct guests *g, struct vmf_host *host, const char *domain,
     struct vmf_error *err)
 {
-	struct vmf_host *host = vmf_host_open(connect, err);
+	size_t n = g->n;
 
-	memset(guest, 0, sizeof(*guest));
-	if (host == NULL)
+	g->xml[n] = vmf_host_xml(host, domain, false, err);
+	if (g->xml[n] == NULL)
 		return -1;
-	guest->xml = vmf_host_xml(host, domain, false, err);
-	if (guest->xml != NULL) {
-		guest->room = allocated(host, domain);
-		guest->dom = vmf_domain_parse(
-		    guest->xml, strlen(guest->xml), domain, err);
-	}
-	if (guest->dom != NULL)
-		guest->model = vmf_domain_model(guest->dom, err);
+	g->n++;
+	g->doms[n] =
+	    vmf_domain_parse(g->xml[n], strlen(g->xml[n]), domain, err);
+	if (g->doms[n] == NULL)
+		return -1;
+	g->v[n].model = vmf_domain_model(g->doms[n], err);
+	g->v[n].xml = g->xml[n];
+	g->v[n].room = allocated(host, domain);
+	return g->v[n].model == NULL ? -1 : 0;
+}
+
+/* All domains of a host, or the one that was named. */
+static int
+read_guests(struct guests *g, struct vmf_host *host, const char *fit,
+    struct vmf_error *err)
+{
+	struct vmf_usage usage = {.ndomains = 0};
+	size_t i;
+	int rc;
+
+	if (fit == NULL && vmf_usage_read(host, &usage, err) < 0)
+		return -1;
+	g->v = calloc(usage.ndomains + 1, sizeof(*g->v));
+	g->xml = calloc(usage.ndomains + 1, sizeof(char *));
+	g->doms = calloc(usage.ndomains + 1, sizeof(*g->doms));
+	rc = g->v == NULL || g->xml == NULL || g->doms == NULL
+		 ? vmf_fail_errno(err, VMF_IO, "domains")
+		 : 0;
+	if (rc == 0 && fit != NULL)
+		rc = read_guest(g, host, fit, err);
+	for (i = 0; rc == 0 && i < usage.ndomains; i++)
+		rc = read_guest(g, host, usage.domains[i].uuid, err);
+	vmf_usage_clear(&usage);
+	return rc;
+}
+
+static int
+guests_read(
+    struct guests *g, const struct hosts_ask *ask, struct vmf_error *err)
+{
+	struct vmf_host *host = vmf_host_open(ask->connect, err);
+	int rc = host == NULL ? -1 : read_guests(g, host, ask->fit, err);
+
 	vmf_host_free(host);
-	return guest->model == NULL ? -1 : 0;
+	return rc;
 }
 
 static void
-guest_clear(struct guest *guest)
+guests_clear(struct guests *g)
 {
-	vmf_domain_free(guest->dom);
-	free(guest->xml);
+	size_t i;
+
+	for (i = 0; i < g->n; i++) {
+		vmf_domain_free(g->doms[i]);
+		free(g->xml[i]);
+	}
+	free(g->v);
+	free(g->xml);
+	free(g->doms);
 }
 
 /* ---- the hosts ------------------------------------------------------------
  */
 
 static void
-read_one(struct one *one, const struct guest *guest)
+read_one(struct one *one, const struct guests *guests)
 {
 	struct vmf_error err = {0};
 	struct vmf_host *host = vmf_host_open(one->uri, &err);
@@ -95,10 +138,10 @@ read_one(struct one *one, const struct guest *guest)
 		one->uri = VMF_HOST_URI;
 	one->read =
 	    host != NULL && vmf_usage_read(host, &one->usage, &err) == 0;
-	if (one->read && guest != NULL)
-		one->fits = vmf_usage_fits(host, &one->usage, guest->model,
-				guest->xml, guest->room, &err) == 0;
-	if (!one->read || (guest != NULL && !one->fits))
+	if (one->read && guests != NULL)
+		one->fits = vmf_usage_fits(host, &one->usage, guests->v,
+				guests->n, &err) == 0;
+	if (!one->read || (guests != NULL && !one->fits))
 		snprintf(one->why, sizeof(one->why), "%s", err.msg);
 	vmf_host_free(host);
 }
@@ -267,14 +310,17 @@ print_json(const struct one *all, size_t n, bool fit, struct vmf_error *err)
 
 /* 0 when what was asked for is there: every host, or one that fits. */
 static int
-verdict(const struct one *all, size_t n, const char *fit, struct vmf_error *err)
+verdict(const struct hosts_ask *ask, const struct one *all, size_t n,
+    struct vmf_error *err)
 {
 	size_t i;
 
-	if (fit != NULL)
+	if (ask->fit != NULL || ask->all)
 		return all[0].fits ? 0
 				   : vmf_fail(err, VMF_REFUSED,
-					 "%s fits on none of these hosts", fit);
+					 "%s %s on none of these hosts",
+					 ask->all ? "all domains" : ask->fit,
+					 ask->all ? "fit" : "fits");
 	for (i = 0; i < n; i++)
 		if (!all[i].read)
 			return vmf_fail(err, VMF_HYPERVISOR, "%s", all[i].why);
@@ -282,48 +328,47 @@ verdict(const struct one *all, size_t n, const char *fit, struct vmf_error *err)
 }
 
 static int
-show(const char *connect, char *const *uris, const char *fit, bool json,
-    struct one *all, size_t n, struct vmf_error *err)
+show(const struct hosts_ask *ask, struct one *all, size_t n,
+    struct vmf_error *err)
 {
-	struct guest guest;
+	bool fit = ask->fit != NULL || ask->all;
+	struct guests guests = {.n = 0};
 	int rc = 0;
 	size_t i;
 
-	if (fit != NULL && guest_read(&guest, connect, fit, err) < 0) {
-		guest_clear(&guest);
+	if (fit && guests_read(&guests, ask, err) < 0) {
+		guests_clear(&guests);
 		return -1;
 	}
 	for (i = 0; i < n; i++) {
-		all[i].uri = uris[0] == NULL ? connect : uris[i];
-		read_one(&all[i], fit == NULL ? NULL : &guest);
+		all[i].uri = ask->uris[0] == NULL ? ask->connect : ask->uris[i];
+		read_one(&all[i], fit ? &guests : NULL);
 	}
-	if (fit != NULL) {
-		guest_clear(&guest);
+	guests_clear(&guests);
+	if (fit)
 		qsort(all, n, sizeof(*all), best_first);
-	}
-	if (json)
-		rc = print_json(all, n, fit != NULL, err);
-	for (i = 0; !json && i < n; i++)
-		fit != NULL ? print_fit(&all[i]) : print_host(&all[i]);
-	return rc < 0 ? -1 : verdict(all, n, fit, err);
+	if (ask->json)
+		rc = print_json(all, n, fit, err);
+	for (i = 0; !ask->json && i < n; i++)
+		fit ? print_fit(&all[i]) : print_host(&all[i]);
+	return rc < 0 ? -1 : verdict(ask, all, n, err);
 }
 
 int
-hosts_show(const char *connect, char *const *uris, const char *fit, bool json,
-    struct vmf_error *err)
+hosts_show(const struct hosts_ask *ask, struct vmf_error *err)
 {
 	struct one *all;
 	size_t i, n;
 	int rc;
 
-	for (n = 0; uris[n] != NULL; n++)
+	for (n = 0; ask->uris[n] != NULL; n++)
 		;
 	if (n == 0)
 		n = 1;
 	all = calloc(n, sizeof(*all));
 	if (all == NULL)
 		return vmf_fail_errno(err, VMF_IO, "hosts");
-	rc = show(connect, uris, fit, json, all, n, err);
+	rc = show(ask, all, n, err);
 	for (i = 0; i < n; i++)
 		vmf_usage_clear(&all[i].usage);
 	free(all);

@@ -8,11 +8,17 @@
 
 /*
  * One table for each of the URIs (a NULL-terminated list; none: connect's
- * host).  fit (may be NULL) is a domain of connect's host: then the hosts that
- * it fits on, the best first, and why it does not on the others;
- * VMF_REFUSED when there is none.
+ * host).  With fit (a domain of connect's host) or all (all of its domains
+ * together): the hosts that have room for them, the best first, and why the
+ * others do not; VMF_REFUSED when there is none.
  */
-int hosts_show(const char *connect, char *const *uris, const char *fit,
-    bool json, struct vmf_error *err);
+struct hosts_ask {
+	const char *connect; /* NULL: the default */
+	char *const *uris;
+	const char *fit; /* NULL: none */
+	bool all;
+	bool json;
+};
+int hosts_show(const struct hosts_ask *ask, struct vmf_error *err);
 
 #endif

@@ -31,23 +31,26 @@ static const char usage[] =
     "rule]\n"
     "                 [--name name] [--overwrite disk] [--replace]\n"
     "                 [--scratch dir] [--start] package\n"
-    "       vmf-check --host [--fit domain] [--json] [-c uri] [uri ...]\n";
+    "       vmf-check --host [--all] [--fit domain] [--json] [-c uri] "
+    "[uri ...]\n";
 
 enum {
-	OPT_HOST = CLI_OPT,
+	OPT_ALL = CLI_OPT,
+	OPT_HOST,
 	OPT_FIT,
 };
 
 static const struct option longs[] = {
     MOVER_LONG,
     {"host", no_argument, NULL, OPT_HOST},
+    {"all", no_argument, NULL, OPT_ALL},
     {"fit", required_argument, NULL, OPT_FIT},
     {NULL, 0, NULL, 0},
 };
 
 struct options {
 	struct mover m;
-	bool hosts;
+	bool hosts, all;
 	const char *fit;
 	const char *domain, *destination; /* destination NULL: a package */
 	char *const *uris;
@@ -60,6 +63,10 @@ parse_option(struct options *o, int opt)
 {
 	if (opt == OPT_HOST) {
 		o->hosts = true;
+		return 0;
+	}
+	if (opt == OPT_ALL) {
+		o->all = true;
 		return 0;
 	}
 	if (opt == OPT_FIT) {
@@ -78,8 +85,11 @@ parse(struct options *o, int argc, char *argv[])
 		if ((status = parse_option(o, opt)) != 0)
 			return status;
 	n = argc - optind;
-	if (!o->hosts && o->fit != NULL)
-		return cli_misuse("--fit: only with --host");
+	if (!o->hosts && (o->fit != NULL || o->all))
+		return cli_misuse(
+		    "%s: only with --host", o->all ? "--all" : "--fit");
+	if (o->fit != NULL && o->all)
+		return cli_misuse("--all and --fit exclude each other");
 	if (!o->hosts && n != 1 && n != 2)
 		return cli_misuse(
 		    "a domain and a destination, or a package, are needed");
@@ -364,8 +374,12 @@ run(void *ctx, struct vmf_error *err)
 	int rc;
 
 	if (o->hosts)
-		return hosts_show(
-		    o->m.connect, o->uris, o->fit, o->m.json, err);
+		return hosts_show(&(struct hosts_ask){.connect = o->m.connect,
+				      .uris = o->uris,
+				      .fit = o->fit,
+				      .all = o->all,
+				      .json = o->m.json},
+		    err);
 	rows = vmf_check_new(err);
 	if (rows == NULL)
 		return -1;

@@ -480,9 +480,8 @@ say_absent(const struct options *o)
 	int i;
 
 	for (i = 0; !o->common.quiet && i < VMF_LINKS_KINDS; i++)
-		if (o->bring.want[i] &&
-		    vmf_links_count(
-			o->bring.links, (enum vmf_links_kind)i) == 0)
+		if (o->bring.want[i] && vmf_links_count(o->bring.links,
+					    (enum vmf_links_kind)i) == 0)
 			cli_say("warning: %s: holds no %s", o->file,
 			    vmf_links_kind_name((enum vmf_links_kind)i));
 }

@@ -165,7 +165,8 @@ check_secrets(struct place_check *c)
 	}
 }
 
-/* ---- network disks -------------------------------------------------------- */
+/* ---- network disks --------------------------------------------------------
+ */
 
 /* The port a protocol has when the XML names none; NULL: not by TCP, or
  * another's business (Ceph's own configuration). */
@@ -189,8 +190,8 @@ try_address(const struct addrinfo *a)
 {
 	/* Linux bounds connect() by the time for sending. */
 	const struct timeval most = {CONNECT_SECONDS, 0};
-	int fd = socket(
-	    a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
+	int fd =
+	    socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
 	int rc = -1;
 
 	if (fd == -1)

@@ -169,8 +169,7 @@ check_target(const struct vmf_domain_model *model,
 
 /* Room for all disks, their base images and servers. */
 static int
-make_room(
-    struct vmf_domain *dom, const xmlNode *devices, struct vmf_error *err)
+make_room(struct vmf_domain *dom, const xmlNode *devices, struct vmf_error *err)
 {
 	size_t nbases = 0, nservers = 0, n = count(devices, "disk");
 	const xmlNode *node, *base;

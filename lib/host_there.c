@@ -62,8 +62,7 @@ vmf_host_portgroup(struct vmf_host *host, const char *network,
 		    xmlDocGetRootElement(doc), "portgroup");
 		for (; node != NULL && !*has;
 		     node = vmf_domain_tree_next(node, "portgroup"))
-			*has =
-			    vmf_domain_tree_attr_is(node, "name", portgroup);
+			*has = vmf_domain_tree_attr_is(node, "name", portgroup);
 		rc = 0;
 	}
 	xmlFreeDoc(doc);

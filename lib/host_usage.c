@@ -41,7 +41,8 @@ add_domain(struct vmf_usage *usage, virDomainPtr dom)
 	struct vmf_usage_domain *one = &usage->domains[usage->ndomains];
 	virDomainInfo info;
 
-	if (virDomainGetInfo(dom, &info) < 0)
+	if (virDomainGetInfo(dom, &info) < 0 ||
+	    virDomainGetUUIDString(dom, one->uuid) < 0)
 		return;
 	show_name(one->name, virDomainGetName(dom));
 	one->run = run_of(info.state);
@@ -153,42 +154,85 @@ vmf_usage_read(
 	return -1;
 }
 
-static bool
-has_room(const struct vmf_usage *usage, uint64_t room)
+/* Room for each guest's disks in one pool: the largest guest first, each into
+ * the pool with the most left. */
+static int
+find_room(const struct vmf_usage *usage, const struct vmf_usage_guest *guests,
+    size_t nguests, struct vmf_error *err)
 {
-	size_t i;
+	uint64_t *left = calloc(usage->npools + 1, sizeof(*left));
+	bool *done = calloc(nguests + 1, sizeof(*done));
+	char want[VMF_SIZE_TEXT];
+	size_t round, i, guest, pool;
+	int rc = 0;
 
-	for (i = 0; i < usage->npools; i++)
-		if (usage->pools[i].active && usage->pools[i].available >= room)
-			return true;
-	return room == 0;
+	if (left == NULL || done == NULL)
+		rc = vmf_fail_errno(err, VMF_IO, "%s", usage->facts.hostname);
+	for (i = 0; rc == 0 && i < usage->npools; i++)
+		left[i] =
+		    usage->pools[i].active ? usage->pools[i].available : 0;
+	for (round = 0; rc == 0 && round < nguests; round++) {
+		for (guest = nguests, i = 0; i < nguests; i++)
+			if (!done[i] &&
+			    (guest == nguests ||
+				guests[i].room > guests[guest].room))
+				guest = i;
+		for (pool = 0, i = 1; i < usage->npools; i++)
+			if (left[i] > left[pool])
+				pool = i;
+		done[guest] = true;
+		if (guests[guest].room > left[pool])
+			rc = vmf_fail(err, VMF_REFUSED,
+			    "no storage pool has %s free for %s",
+			    vmf_format_size(guests[guest].room, want),
+			    guests[guest].model->name);
+		else
+			left[pool] -= guests[guest].room;
+	}
+	free(left);
+	free(done);
+	return rc;
 }
 
-int
-vmf_usage_fits(struct vmf_host *host, const struct vmf_usage *usage,
-    const struct vmf_domain_model *model, const char *xml, uint64_t room,
-    struct vmf_error *err)
+/* What one guest needs by itself. */
+static int
+check_one(struct vmf_host *host, const struct vmf_usage *usage,
+    const struct vmf_usage_guest *guest, struct vmf_error *err)
 {
-	char want[VMF_SIZE_TEXT], have[VMF_SIZE_TEXT];
+	const struct vmf_domain_model *model = guest->model;
 	bool insists = false;
 
 	if (vmf_host_check_runs(host, model, err) < 0)
 		return -1;
-	if (vmf_host_compare_cpu(host, model, xml, &insists, err) < 0 &&
+	if (vmf_host_compare_cpu(host, model, guest->xml, &insists, err) < 0 &&
 	    insists)
 		return -1;
 	if (model->vcpus > usage->facts.cpus)
-		return vmf_fail(err, VMF_REFUSED, "%u CPUs wanted, it has %u",
-		    model->vcpus, usage->facts.cpus);
-	if (model->memory > usage->available)
+		return vmf_fail(err, VMF_REFUSED,
+		    "%s: %u CPUs wanted, it has %u", model->name, model->vcpus,
+		    usage->facts.cpus);
+	return 0;
+}
+
+int
+vmf_usage_fits(struct vmf_host *host, const struct vmf_usage *usage,
+    const struct vmf_usage_guest *guests, size_t nguests, struct vmf_error *err)
+{
+	char want[VMF_SIZE_TEXT], have[VMF_SIZE_TEXT];
+	uint64_t memory = 0;
+	size_t i;
+
+	for (i = 0; i < nguests; i++) {
+		if (check_one(host, usage, &guests[i], err) < 0)
+			return -1;
+		memory += guests[i].model->memory;
+	}
+	if (memory > usage->available)
 		return vmf_fail(err, VMF_REFUSED,
 		    "%s of memory wanted, %s free",
-		    vmf_format_size(model->memory, want),
+		    vmf_format_size(memory, want),
 		    vmf_format_size(usage->available, have));
-	if (!has_room(usage, room))
-		return vmf_fail(err, VMF_REFUSED, "no storage pool has %s free",
-		    vmf_format_size(room, want));
-	return 0;
+	return find_room(usage, guests, nguests, err);
 }
 
 void

@@ -100,8 +100,8 @@ read_name(enum vmf_links_kind kind, const xmlNode *root)
 }
 
 static int
-map_path(xmlNode *node, const char *attr, struct vmf_map *map,
-    struct vmf_error *err)
+map_path(
+    xmlNode *node, const char *attr, struct vmf_map *map, struct vmf_error *err)
 {
 	char *was = attr == NULL ? vmf_domain_tree_text(node)
 				 : vmf_domain_tree_attr(node, attr);
@@ -214,9 +214,10 @@ vmf_links_has(
 	return false;
 }
 
-/* ---- is it the same ------------------------------------------------------- */
+/* ---- is it the same -------------------------------------------------------
+ */
 
-/* What a host makes up for itself, below the root. */
+/* What a host makes up for itself. */
 static bool
 is_of_host(const xmlNode *node)
 {
@@ -227,6 +228,11 @@ is_of_host(const xmlNode *node)
 
 	if (node->type != XML_ELEMENT_NODE)
 		return node->type != XML_TEXT_NODE || xmlIsBlankNode(node);
+	/* Owner and mode as they are found; and libvirt's empty <source>. */
+	if (is_element(node, "permissions") ||
+	    (is_element(node, "source") && node->properties == NULL &&
+		xmlFirstElementChild((xmlNode *)node) == NULL))
+		return true;
 	if (parent->parent == NULL || parent->parent->type != XML_DOCUMENT_NODE)
 		return false;
 	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
@@ -291,8 +297,8 @@ check_same(struct link *link, const char *xml, struct vmf_error *err)
 
 	if (doc == NULL)
 		return -1;
-	link->there = is_same(
-	    xmlDocGetRootElement(link->doc), xmlDocGetRootElement(doc));
+	link->there =
+	    is_same(xmlDocGetRootElement(link->doc), xmlDocGetRootElement(doc));
 	xmlFreeDoc(doc);
 	if (link->there)
 		return 0;
@@ -332,7 +338,8 @@ vmf_links_check(
 	return 0;
 }
 
-/* ---- defining -------------------------------------------------------------- */
+/* ---- defining --------------------------------------------------------------
+ */
 
 static int
 define_one(struct link *link, struct vmf_host *host, struct vmf_error *err)

@@ -141,8 +141,8 @@ check_files(struct move *m, struct vmf_check *rows)
 }
 
 static void
-check_disk(struct move *m, const struct vmf_domain_disk *disk,
-    struct vmf_check *rows)
+check_disk(
+    struct move *m, const struct vmf_domain_disk *disk, struct vmf_check *rows)
 {
 	const char *const disks[] = {disk->target, NULL};
 	char what[80], size[VMF_SIZE_TEXT], real[VMF_SIZE_TEXT];

@@ -139,8 +139,9 @@ ask_define(struct move *m, bool autostart, bool again, struct vmf_error *err)
 {
 	json_t *answer = vmf_move_far_ask(&m->far,
 	    json_pack("{s:s, s:s, s:o, s:b, s:b, s:b}", "do", "define", "xml",
-		m->xml_there, "secrets", vmf_secrets_list(m->host, m->xml_there, true), "autostart", autostart, "replace", m->o->replace,
-		"again", again),
+		m->xml_there, "secrets",
+		vmf_secrets_list(m->host, m->xml_there, true), "autostart",
+		autostart, "replace", m->o->replace, "again", again),
 	    err);
 
 	json_decref(answer);

@@ -18,8 +18,8 @@ as_json(const struct vmf_host_secret *secret)
 
 	if (hex != NULL) {
 		vmf_hex(secret->value, secret->len, hex);
-		json = json_pack(
-		    "{s:s, s:s}", "xml", secret->xml, "value", hex);
+		json =
+		    json_pack("{s:s, s:s}", "xml", secret->xml, "value", hex);
 		explicit_bzero(hex, 2 * secret->len);
 	}
 	free(hex);
@@ -43,9 +43,9 @@ vmf_secrets_list(struct vmf_host *host, const char *xml, bool values)
 			host, model->secrets[i], &secret, NULL) == -1)
 			continue;
 		if (secret.len <= VALUE_MAX)
-			json_array_append_new(list,
-			    values ? as_json(&secret)
-				   : json_string(model->secrets[i]));
+			json_array_append_new(
+			    list, values ? as_json(&secret)
+					 : json_string(model->secrets[i]));
 		vmf_host_secret_clear(&secret);
 	}
 	vmf_domain_free(dom);
@@ -53,8 +53,7 @@ vmf_secrets_list(struct vmf_host *host, const char *xml, bool values)
 }
 
 static int
-put_one(
-    struct vmf_host *host, const json_t *from, struct vmf_error *err)
+put_one(struct vmf_host *host, const json_t *from, struct vmf_error *err)
 {
 	const char *hex = vmf_wire_text(from, "value");
 	const char *xml = vmf_wire_text(from, "xml");

@@ -330,8 +330,8 @@ do_define(struct serve *s, const json_t *request, struct vmf_error *err)
 	if (again && defined)
 		return json_pack("{s:b}", "ok", 1);
 	/* Before the domain, which could not start without them. */
-	if (vmf_secrets_put(
-		s->host, json_object_get(request, "secrets"), err) < 0 ||
+	if (vmf_secrets_put(s->host, json_object_get(request, "secrets"), err) <
+		0 ||
 	    vmf_host_define(s->host, xml, replace, &old, err) < 0)
 		return NULL;
 	rc = s->journal == NULL || old == NULL

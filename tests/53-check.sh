@@ -100,6 +100,21 @@ on A virsh -q managedsave web
 fails 'managed save' 'managedsave-remove'
 on A virsh -q managedsave-remove web
 guest_off A web 10
+# a dump into a FIFO that nobody reads: a job that lasts
+on A mkfifo /srv/fifo
+on A virsh -q start web
+{ on A virsh -q dump --memory-only web /srv/fifo >/dev/null 2>&1 || true; } &
+wait_for 10 on A sh -c 'LC_ALL=C virsh domjobinfo web | grep -q "Operation: *Dump"'
+fails job 'web has a job running' --shutdown
+on A timeout 10 cat /srv/fifo >/dev/null
+wait
+on A rm /srv/fifo
+on A truncate -s 4M /srv/copy.img
+on A virsh -q blockcopy web vda /srv/copy.img --reuse-external --raw --transient-job
+fails job 'web has a job running' --shutdown
+on A virsh -q blockjob web vda --abort
+on A virsh -q destroy web
+on A rm /srv/copy.img
 on A sh -c "mkdir -p /var/lib/vmferry/held; echo 'it has moved to C' >/var/lib/vmferry/held/$uuid"
 fails held 'it has moved to C'
 on A rm "/var/lib/vmferry/held/$uuid"
@@ -128,7 +143,7 @@ on A virsh -q undefine twin
 edit "s|</source>|&|; s|<target dev='vda'|<shareable/>&|"
 fails 'disk vda' 'shareable'
 edit "s|<disk type='file'|<disk type='network'|; s|<source file='/srv/web.img'/>|<source protocol='nbd' name='x'><host name='10.77.0.9'/></source>|"
-fails 'disk vda' 'type network cannot be carried'
+fails 'disk vda' 'nbd x cannot be reached from here: 10.77.0.9 port 10809'
 redefine --tpm
 fails 'firmware, TPM' 'TPM state of web is missing'
 redefine --uefi
@@ -148,6 +163,23 @@ expect 3 on A vmf-check --json --map '*=/srv/in/*' web hostb
 row fail machine
 ok "machine: $(jq -r '.rows[] | select(.what == "machine") | .reason' <<<"$out")"
 
+# --- a TPM, which needs swtpm there
+gen_domain web --disk /srv/web.img --memory 16 --uuid "$uuid" --tpm |
+    on A virsh -q define /dev/stdin
+on A sh -c "mkdir -p /var/lib/libvirt/swtpm/$uuid/tpm2
+    echo state >/var/lib/libvirt/swtpm/$uuid/tpm2/tpm2-00.permall"
+expect 0 on A vmf-check --json --map '*=/srv/in/*' web hostb
+row ok tpm
+row ok swtpm
+on B mv /usr/bin/swtpm /usr/bin/swtpm.not
+fails tpm 'swtpm, which is not here; install swtpm'
+# an older one than at the source
+on B sh -c 'printf "#!/bin/sh\necho TPM emulator version 0.1.0, old\n" >/usr/bin/swtpm
+    chmod +x /usr/bin/swtpm'
+warns swtpm
+on B mv /usr/bin/swtpm.not /usr/bin/swtpm
+on A rm -r "/var/lib/libvirt/swtpm/$uuid"
+
 # --- names
 edit "s|<serial type='file'>|&|; s|</devices>|<interface type='network'><mac address='52:54:00:aa:bb:cc'/><source network='lan'/></interface>&|"
 fails 'names network' "'lan'.*no such network"
@@ -159,6 +191,95 @@ warns 'network lan'
 on B virsh -q net-undefine lan
 redefine --net bridge:nosuch
 fails 'names network' 'no such bridge'
+redefine --net bridge:lo
+fails 'bridge lo' 'no Linux bridge'
+on B ip link add br7 type bridge
+edit "s|</devices>|<interface type='bridge'><source bridge='br7'/><virtualport type='openvswitch'/></interface>&|"
+fails 'bridge br7' 'Linux bridge here, and the interface is for Open vSwitch'
+on B ip link del br7
+edit "s|</devices>|<interface type='network'><source network='lan' portgroup='web'/></interface>&|"
+echo '<network><name>lan</name><portgroup name="db"/></network>' |
+    on B virsh -q net-define /dev/stdin
+fails 'network lan' 'no portgroup web'
+on B virsh -q net-undefine lan
+edit "s|<vcpu[^>]*>1<|<vcpu cpuset='4000'>1<|"
+fails 'names pinning' "'4000': not all of these CPUs are here"
+edit "s|</devices>|<hostdev mode='subsystem' type='pci' managed='yes'><source><address domain='0x0000' bus='0xfe' slot='0x1f' function='0x7'/></source></hostdev>&|"
+fails 'names hostdev' "'pci 0000:fe:1f.7': no such device here.*--allow hostdev"
+edit "s|<boot dev='hd'/>|<loader type='rom'>/srv/my.fd</loader>&|"
+on A touch /srv/my.fd
+fails 'names firmware' "'/srv/my.fd': no such file"
+
+# --- a pool, and disks that are volumes
+on A virsh -q define /dev/stdin <web.xml
+on B virsh -q pool-define-as images dir --target /srv/in
+fails 'pool images' 'virsh pool-start images' --map vda=pool:images/web.img
+on B virsh -q pool-undefine images
+fails 'names disk' "'images': no such storage pool" --map vda=pool:images/web.img
+
+# --- secrets: those that cannot be read must be there
+secret=0b1f2a3c-0000-4000-8000-00000000000a
+xml="<secret ephemeral='no' private='PRIVATE'><uuid>$secret</uuid><usage type='volume'><volume>/srv/web.img</volume></usage></secret>"
+luks="<encryption format='luks'><secret type='passphrase' uuid='$secret'/></encryption>"
+edit "s|<source file='/srv/web.img'/>|<source file='/srv/web.img'>$luks</source>|"
+on A virsh -q secret-define /dev/stdin <<<"${xml/PRIVATE/yes}"
+fails 'names secret' 'no such secret here'
+on A virsh -q secret-undefine "$secret"
+on A virsh -q secret-define /dev/stdin <<<"${xml/PRIVATE/no}"
+on A virsh -q secret-set-value "$secret" --base64 aGVsbG8= 2>/dev/null
+expect 0 on A vmf-check --json --map '*=/srv/in/*' web hostb
+row ok "secret $secret"
+[[ $out == *'"comes along"'* ]] || fail "the secret does not come along: $out"
+[[ -z $(on B virsh -q secret-list) ]] || fail "a check defined a secret"
+on B virsh -q secret-define /dev/stdin <<<"${xml/PRIVATE/yes}"
+expect 0 on A vmf-check --json --map '*=/srv/in/*' web hostb
+[[ $out == *'"is here"'* ]] || fail "the secret is not here: $out"
+on B virsh -q secret-undefine "$secret"
+on A virsh -q secret-undefine "$secret"
+ok "a secret comes along, unless it may not be read"
+
+# --- a network disk: it stays, and must be reachable from there
+edit "s|</devices>|<disk type='network' device='disk'><driver name='qemu' type='raw'/><source protocol='nbd' name='x'><host name='10.77.0.1' port='10810'/></source><target dev='vdb' bus='virtio'/></disk>&|"
+fails 'disk vdb' 'nbd x cannot be reached from here: 10.77.0.1 port 10810: Connection refused'
+on A truncate -s 1M /srv/nbd.img
+on A qemu-nbd --fork --persistent --shared 4 --pid-file /run/nbd.pid -f raw -x x \
+    -b 10.77.0.1 -p 10810 /srv/nbd.img
+expect 0 on A vmf-check --json --map '*=/srv/in/*' web hostb
+[[ $(jq -c '[.rows[] | select(.what == "disk vdb") | [.where, .verdict]]' <<<"$out") == \
+    '[["source","ok"],["destination","ok"]]' ]] || fail "disk vdb: $out"
+[[ $(jq '[.rows[] | select(.what == "target vdb")] | length' <<<"$out") == 0 ]] ||
+    fail "a disk that stays has a target: $out"
+on A sh -c 'kill "$(cat /run/nbd.pid)"'
+on A rm /srv/nbd.img
+on A virsh -q define /dev/stdin <web.xml
+ok "a network disk that can be reached stays where it is"
+
+# --- another clock: a shim moves it
+if command -v cc >/dev/null; then
+	cat >clock.c <<'X'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+	int rc = real(id, ts);
+	if (id == CLOCK_REALTIME)
+		ts->tv_sec += 100;
+	return rc;
+}
+X
+	cc -shared -fPIC -o "$LAB_DIR/shared/clock.so" clock.c -ldl
+	on B mv /usr/bin/vmf-move /usr/bin/vmf-moved
+	on B sh -c 'printf "#!/bin/sh\nLD_PRELOAD=/mnt/clock.so exec /usr/bin/vmf-moved \"\$@\"\n" >/usr/bin/vmf-move
+	    chmod +x /usr/bin/vmf-move'
+	warns clock
+	[[ $out == *"clock is 100 seconds ahead"*"set both by NTP"* ]] || fail "clock: $out"
+	on B mv /usr/bin/vmf-moved /usr/bin/vmf-move
+else
+	echo "no compiler: the clock was left alone"
+fi
+
 redefine --net bridge:lab0 --mac 52:54:00:aa:bb:cc
 gen_domain other --disk /srv/x.img --memory 16 --net bridge:br0 --mac 52:54:00:aa:bb:cc |
     on B virsh -q define /dev/stdin

@@ -38,6 +38,38 @@ expect 0 on A vmf-check --host --fit idle --json qemu:///system "$b"
 jq -e 'all(.[]; .fits)' <<<"$out" >/dev/null || fail "not both fit: $out"
 ok "the hosts that a domain fits on come first, the others say why not"
 
+# --- a whole host's domains together
+expect 0 on A vmf-check --host --all --json qemu:///system "$b"
+jq -e 'all(.[]; .fits)' <<<"$out" >/dev/null || fail "not both fit all: $out"
+# each alone finds its memory, both together do not
+free=$(on A vmf-check --host --json | jq '.[0].memory.free')
+half=$((free / 1024 * 6 / 10))
+for name in web idle; do
+	sed "s|<memory.*|<memory unit='KiB'>$half</memory>|" "$name.xml" |
+	    on A virsh -q define /dev/stdin
+	expect 0 on A vmf-check --host --fit "$name" "$b"
+done
+expect 3 on A vmf-check --host --all "$b"
+expect_line 'all domains fit on none of these hosts'
+expect_out 'of memory wanted'
+for name in web idle; do on A virsh -q define /dev/stdin <"$name.xml"; done
+# the disks of each find room in the pool, those of both do not
+on B virsh -q pool-destroy images
+on B mount -t tmpfs -o size=6m none /srv/pool
+on B virsh -q pool-start images
+for name in web idle; do
+	bytes 4000000 | on A dd of="/srv/$name.img" bs=1M seek=4 conv=notrunc status=none
+	expect 0 on A vmf-check --host --fit "$name" "$b"
+done
+expect 3 on A vmf-check --host --all "$b"
+expect_out 'no storage pool has .* free for '
+on B virsh -q pool-destroy images
+on B umount /srv/pool
+on B virsh -q pool-start images
+expect 2 on A vmf-check --host --all --fit idle
+expect 2 on A vmf-check --all web hostb
+ok "all domains of a host, summed"
+
 sed "s|<memory.*|<memory unit='TiB'>100</memory>|" idle.xml | on A virsh -q define /dev/stdin
 expect 3 on A vmf-check --host --fit idle qemu:///system "$b"
 expect_line 'idle fits on none of these hosts'

@@ -9,7 +9,8 @@
 #include <vmferry/host.h>
 
 struct vmf_usage_domain {
-	char name[VMF_MAP_NAME_MAX];
+	char name[VMF_MAP_NAME_MAX]; /* to be shown */
+	char uuid[VMF_DOMAIN_UUID_TEXT];
 	enum vmf_host_run run;
 	unsigned vcpus;
 	uint64_t memory; /* bytes; of one that runs, what it has now */
@@ -35,13 +36,19 @@ struct vmf_usage {
 
 int vmf_usage_read(
     struct vmf_host *host, struct vmf_usage *usage, struct vmf_error *err);
+/* A domain that looks for a host. */
+struct vmf_usage_guest {
+	const struct vmf_domain_model *model;
+	const char *xml;
+	uint64_t room; /* bytes its disks take; 0: not known */
+};
 /*
- * Could this domain run there, beside what runs now?  Its machine and CPU are
- * known, its memory is free, and a pool has room (bytes; 0: not asked) for
- * its disks.  VMF_REFUSED says what is missing.
+ * Could all of these run there, beside what runs now?  The machine and CPU of
+ * each are known; their memory together is free, and pools have room for their
+ * disks, each domain's in one.  VMF_REFUSED says what is missing.
  */
 int vmf_usage_fits(struct vmf_host *host, const struct vmf_usage *usage,
-    const struct vmf_domain_model *model, const char *xml, uint64_t room,
+    const struct vmf_usage_guest *guests, size_t nguests,
     struct vmf_error *err);
 void vmf_usage_clear(struct vmf_usage *usage);
 
