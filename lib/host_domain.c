@@ -207,7 +207,7 @@ vmf_host_require_off(
 		    state.name);
 	if (state.job)
 		return vmf_fail(err, VMF_REFUSED,
-		    "%s has a job running; wait for it (`virsh domjobinfo`)",
+		    "%s has a job running; wait for it (virsh domjobinfo, virsh blockjob)",
 		    state.name);
 	return 0;
 }

@@ -58,7 +58,7 @@ check_leftovers(struct move *m, struct vmf_check *rows)
 		vmf_check_ok(rows, "managed save", "none");
 	if (state->job)
 		vmf_check_fail(rows, "job",
-		    "%s has a job running; wait for it (`virsh domjobinfo`)",
+		    "%s has a job running; wait for it (virsh domjobinfo, virsh blockjob)",
 		    state->name);
 	else
 		vmf_check_ok(rows, "job", "none");

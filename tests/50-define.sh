@@ -148,6 +148,26 @@ expect 0 vmf-define -q -o - --map-file maps once.xml
 same once.xml .out
 ok "maps are applied, once is twice, and --diff is what patch takes"
 
+# a terminal gets colours, nothing else does
+cp "$data/rhel.xml" from.xml
+python3 - <<'X' >.tty
+import os, pty, sys
+def read(fd):
+    try:
+        return os.read(fd, 65536)
+    except OSError:
+        return b""
+status = pty.spawn(["vmf-define", "--diff", "-q", "--map-file", "maps",
+    "--keep-emulator", "from.xml"], read)
+sys.exit(os.waitstatus_to_exitcode(status))
+X
+grep -q $'\033\\[31m-.*\033\\[m' .tty && grep -q $'\033\\[32m+.*\033\\[m' .tty ||
+    fail "no colours on a terminal: $(cat -v .tty)"
+expect 0 vmf-define --diff -q --map-file maps --keep-emulator "$data/rhel.xml"
+[[ $out != *$'\033'* ]] || fail "colours where no terminal is"
+same <(sed 's/\x1b\[[0-9]*m//g; s/\r$//' .tty | sed 1,2d) <(sed 1,2d .out)
+ok "--diff is coloured on a terminal, and only there"
+
 odd='/srv/a b'\''";$(touch x)&<>|-'$'\n''-q'
 expect 0 vmf-define -o odd.xml --map "vda=$odd" "$data/rhel.xml"
 expect 0 vmf-define -o - --map "vda=$odd" odd.xml

@@ -100,16 +100,9 @@ on A virsh -q managedsave web
 fails 'managed save' 'managedsave-remove'
 on A virsh -q managedsave-remove web
 guest_off A web 10
-# a dump into a FIFO that nobody reads: a job that lasts
-on A mkfifo /srv/fifo
+# a copy that is never ended: a job that lasts
 on A virsh -q start web
-{ on A virsh -q dump --memory-only web /srv/fifo >/dev/null 2>&1 || true; } &
-wait_for 10 on A sh -c 'LC_ALL=C virsh domjobinfo web | grep -q "Operation: *Dump"'
-fails job 'web has a job running' --shutdown
-on A timeout 10 cat /srv/fifo >/dev/null
-wait
-on A rm /srv/fifo
-on A truncate -s 4M /srv/copy.img
+on A truncate -r /srv/web.img /srv/copy.img
 on A virsh -q blockcopy web vda /srv/copy.img --reuse-external --raw --transient-job
 fails job 'web has a job running' --shutdown
 on A virsh -q blockjob web vda --abort
@@ -274,7 +267,7 @@ X
 	on B sh -c 'printf "#!/bin/sh\nLD_PRELOAD=/mnt/clock.so exec /usr/bin/vmf-moved \"\$@\"\n" >/usr/bin/vmf-move
 	    chmod +x /usr/bin/vmf-move'
 	warns clock
-	[[ $out == *"clock is 100 seconds ahead"*"set both by NTP"* ]] || fail "clock: $out"
+	[[ $out == *"set both by NTP"*"clock is 100 seconds ahead"* ]] || fail "clock: $out"
 	on B mv /usr/bin/vmf-moved /usr/bin/vmf-move
 else
 	echo "no compiler: the clock was left alone"

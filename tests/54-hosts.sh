@@ -56,7 +56,7 @@ for name in web idle; do on A virsh -q define /dev/stdin <"$name.xml"; done
 # the disks of each find room in the pool, those of both do not
 on B virsh -q pool-destroy images
 on B mount -t tmpfs -o size=6m none /srv/pool
-on B virsh -q pool-start images
+on B virsh -q pool-create-as images dir --target /srv/pool
 for name in web idle; do
 	bytes 4000000 | on A dd of="/srv/$name.img" bs=1M seek=4 conv=notrunc status=none
 	expect 0 on A vmf-check --host --fit "$name" "$b"
@@ -65,7 +65,7 @@ expect 3 on A vmf-check --host --all "$b"
 expect_out 'no storage pool has .* free for '
 on B virsh -q pool-destroy images
 on B umount /srv/pool
-on B virsh -q pool-start images
+on B virsh -q pool-create-as images dir --target /srv/pool
 expect 2 on A vmf-check --host --all --fit idle
 expect 2 on A vmf-check --all web hostb
 ok "all domains of a host, summed"

@@ -64,10 +64,8 @@ on A virsh -q secret-define /dev/stdin <<X
 X
 on A virsh -q secret-set-value "$secret" --base64 c2VjcmV0IQA= 2>/dev/null
 truncate -s 1M "$LAB_DIR/A/disk/srv/vault.img"
-gen_domain vault --disk /srv/vault.img --memory 16 | sed "s|</devices>|<disk type='network' device='disk'>
-	<driver name='qemu' type='raw'/><source protocol='iscsi' name='iqn.2026-11.org.example:a/1'>
-	<host name='10.77.0.1' port='3260'/><auth username='u'><secret type='iscsi' usage='chap'/></auth>
-	</source><target dev='vdb' bus='virtio'/></disk>&|" >vault.xml
+disk="<disk type='network' device='disk'><driver name='qemu' type='raw'/><source protocol='iscsi' name='iqn.2026-11.org.example:a/1'><host name='10.77.0.1' port='3260'/><auth username='u'><secret type='iscsi' usage='chap'/></auth></source><target dev='vdb' bus='virtio'/></disk>"
+gen_domain vault --disk /srv/vault.img --memory 16 | sed "s|</devices>|$disk&|" >vault.xml
 on A virsh -q define /dev/stdin <vault.xml
 expect 3 on A vmf-move -q --map '*=/srv/in/*' vault hostb
 expect_line 'iscsi iqn.* cannot be reached from here: 10.77.0.1 port 3260'
