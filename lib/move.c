@@ -117,8 +117,8 @@ vmf_move_placement(const struct move *m, const char *what)
 
 	json_object_set_new(request, "do", json_string(what));
 	json_object_set_new(request, "xml", json_string(m->xml_there));
-	json_object_set_new(request, "secrets",
-	    vmf_secrets_list(m->host, m->xml_there, false));
+	json_object_set_new(
+	    request, "secrets", vmf_secrets_list(m->host, m->xml_there, false));
 	return request;
 }
 
